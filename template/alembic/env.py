@@ -1,0 +1,75 @@
+"""Runs the migrations: one process at a time, however many are started at once."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from alembic import context
+from sqlalchemy import Connection, NullPool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.core.config import settings
+from app.models import Base
+
+LOCK_KEY = 7_251_838_104
+LOCK_TIMEOUT_SECONDS = 600
+
+OPTIONS = {
+    "target_metadata": Base.metadata,
+    # A migration that fails leaves the ones before it applied.
+    "transaction_per_migration": True,
+    # Alembic's own set leaves CHECK constraints out.
+    "autogenerate_plugins": [
+        "alembic.autogenerate.*",
+        "alembic.ext.checkconstraint_byname",
+    ],
+}
+
+
+@contextmanager
+def migration_lock(connection: Connection) -> Generator[None]:
+    """Wait until no other process migrates this database.
+
+    Asks again and again rather than waiting inside PostgreSQL: a session that waits
+    there holds a snapshot, and CREATE INDEX CONCURRENTLY waits for it in turn.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    key = {"key": LOCK_KEY}
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
+        connection.commit()
+        if time.monotonic() > deadline:
+            raise TimeoutError("Another process still migrates this database.")
+        time.sleep(0.2)
+    # Or Alembic would join this transaction, and never commit its own work.
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+        connection.commit()
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(connection=connection, **OPTIONS)
+    with migration_lock(connection), context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_online() -> None:
+    engine = create_async_engine(settings.DATABASE_URL, poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+
+
+logging.basicConfig(format="%(message)s")
+logging.getLogger("alembic").setLevel(logging.INFO)
+
+if context.is_offline_mode():
+    context.configure(url=settings.DATABASE_URL, literal_binds=True, **OPTIONS)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(migrate_online())

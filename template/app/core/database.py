@@ -1,0 +1,150 @@
+"""The engine, the sessions of a request, and the base class of the tables."""
+
+from collections.abc import AsyncGenerator
+from time import monotonic
+from typing import Annotated, Any
+
+from fastapi import Depends
+from sqlalchemy import MetaData, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
+
+from app.core.config import settings
+
+PING_AFTER_IDLE_SECONDS = 30
+
+
+class Base(DeclarativeBase):
+    """The base class of every table."""
+
+    # Names the constraints, so that a migration can refer to them.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def _connect_args() -> dict[str, Any]:
+    if settings.DB_PGBOUNCER:
+        # In transaction mode the next statement may meet another server connection:
+        # no named statements, and timeouts come from ALTER ROLE.
+        return {"timeout": settings.DB_CONNECT_TIMEOUT, "statement_cache_size": 0}
+    statement_timeout = int(settings.DB_STATEMENT_TIMEOUT * 1000)
+    return {
+        "timeout": settings.DB_CONNECT_TIMEOUT,
+        # Later than the server's own timeout, for a server that no longer answers.
+        "command_timeout": settings.DB_STATEMENT_TIMEOUT + 1,
+        "server_settings": {
+            "application_name": settings.APP_TITLE,
+            "statement_timeout": str(statement_timeout),
+            "idle_in_transaction_session_timeout": str(2 * statement_timeout),
+        },
+    }
+
+
+def _replace_dead_connections(engine: AsyncEngine) -> None:
+    """Keep a connection that died in the pool from reaching a request.
+
+    What pool_pre_ping does, without its round trips: asyncpg knows when the server has
+    closed the socket, so only a connection long idle is asked (a firewall may have
+    dropped it in silence).
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _(connection: Any, record: Any) -> None:
+        record.info["idle_since"] = monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _(connection: Any, record: Any, proxy: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError("The server closed the connection.")
+        idle = monotonic() - record.info.get("idle_since", monotonic())
+        if idle > PING_AFTER_IDLE_SECONDS:
+            try:
+                connection.run_async(
+                    lambda driver: driver.execute(
+                        "SELECT 1", timeout=settings.DB_CONNECT_TIMEOUT
+                    )
+                )
+            except Exception as error:
+                raise DisconnectionError("The connection no longer answers.") from error
+
+
+engine = create_async_engine(
+    settings.DATABASE_URL,
+    echo=settings.DEBUG,
+    hide_parameters=not settings.DEBUG,
+    pool_size=settings.DB_POOL_SIZE,
+    max_overflow=settings.DB_MAX_OVERFLOW,
+    pool_timeout=settings.DB_POOL_TIMEOUT,
+    connect_args=_connect_args(),
+)
+_replace_dead_connections(engine)
+
+async_session_factory = async_sessionmaker(
+    engine,
+    class_=AsyncSession,
+    expire_on_commit=False,
+    # A session used after its request is an error instead of a leaked connection.
+    close_resets_only=False,
+)
+
+
+async def get_db() -> AsyncGenerator[AsyncSession]:
+    """Yield the session of a request: committed when it returns, rolled back if it raises.
+
+    Depend on it through `SessionDep`, never bare: FastAPI runs what follows the `yield`
+    of a dependency of the default scope after the response, so a commit that fails could
+    no longer be told to the client.
+    """
+    async with async_session_factory() as session:
+        yield session
+        await session.commit()
+
+
+SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
+
+
+class _ReadSession(Session):
+    """Refuses to write, because each of its statements is a transaction of its own."""
+
+
+@event.listens_for(_ReadSession, "before_flush")
+def _(session: Session, *_: object) -> None:
+    raise RuntimeError("ReadSessionDep cannot write: depend on SessionDep instead.")
+
+
+@event.listens_for(_ReadSession, "do_orm_execute")
+def _(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        raise RuntimeError("ReadSessionDep cannot write: depend on SessionDep instead.")
+
+
+read_session_factory = async_sessionmaker(
+    engine.execution_options(isolation_level="AUTOCOMMIT"),
+    class_=AsyncSession,
+    sync_session_class=_ReadSession,
+    expire_on_commit=False,
+    close_resets_only=False,
+)
+
+
+async def get_read_db() -> AsyncGenerator[AsyncSession]:
+    """Yield a session for reading: without a transaction, a query is one round trip."""
+    async with read_session_factory() as session:
+        yield session
+        await session.flush()  # Refuses what was added or changed, and would be lost.
+
+
+ReadSessionDep = Annotated[AsyncSession, Depends(get_read_db, scope="function")]

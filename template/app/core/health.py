@@ -1,0 +1,72 @@
+"""Whether the process lives, and whether it is ready to serve: for load balancers."""
+
+import asyncio
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from app.core.database import engine
+
+ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+READY_TIMEOUT_SECONDS = 1.5
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    status: str
+
+
+@router.get("/livez")
+async def livez() -> Health:
+    """Answer at all: asks nothing of the database."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses={503: {"model": Health}})
+async def readyz(response: Response) -> Health:
+    """Answer 200 when the database does, and has the schema that this code needs."""
+    status = await _database_status()
+    if status != "ok":
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Health(status=status)
+
+
+async def _database_status() -> str:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            applied = await _applied_revisions()
+    except (OSError, DBAPIError):  # A TimeoutError is an OSError.
+        return "database unavailable"
+    heads, known = _revisions()
+    # A revision unknown here comes from a newer release: it must suit this one too,
+    # or no rolling update could be.
+    if applied != heads and applied <= known:
+        return "database schema behind: run alembic upgrade head"
+    return "ok"
+
+
+async def _applied_revisions() -> frozenset[str]:
+    async with engine.connect() as connection:
+        try:
+            rows = await connection.scalars(
+                text("SELECT version_num FROM alembic_version")
+            )
+        except ProgrammingError:  # No such table: nothing was migrated yet.
+            return frozenset()
+        return frozenset(rows)
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the newest and all revisions that this code comes with."""
+    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
+    known = (script.revision for script in scripts.walk_revisions())
+    return frozenset(scripts.get_heads()), frozenset(known)

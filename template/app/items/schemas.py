@@ -1,0 +1,42 @@
+"""What a client sends about an item, and what it gets."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)
+]
+Description = Annotated[str, StringConstraints(max_length=1000)]
+Quantity = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class ItemCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    description: Description | None = None
+    quantity: Quantity = 0
+
+
+class ItemUpdate(BaseModel):
+    """The fields to change; one that is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = Field(default=None)
+    description: Description | None = None
+    quantity: Quantity = Field(default=None)
+
+
+class ItemRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID
+    name: str
+    description: str | None
+    quantity: int
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,51 @@
+"""The columns that tables have in common."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, Identity, func
+from sqlalchemy.orm import Mapped, mapped_column
+from uuid_utils.compat import uuid7
+
+
+class UUIDPrimaryKeyMixin:
+    """A UUIDv7 key (RFC 9562): in order of creation, so an index grows at its end."""
+
+    id: Mapped[uuid.UUID] = mapped_column(
+        primary_key=True, default=uuid7, sort_order=-100
+    )
+
+
+class IdentityPrimaryKeyMixin:
+    """A bigint key that PostgreSQL counts up, for append-only rows such as an audit log."""
+
+    id: Mapped[int] = mapped_column(
+        BigInteger, Identity(always=True), primary_key=True, sort_order=-100
+    )
+
+
+class CreatedAtMixin:
+    """The start of the transaction that inserted the row, by the clock of PostgreSQL."""
+
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), sort_order=100
+    )
+
+
+class TimestampMixin(CreatedAtMixin):
+    """`created_at`, and `updated_at`: the start of the last transaction that changed it.
+
+    A model with `__mapper_args__` of its own starts them with
+    `**TimestampMixin.__mapper_args__`.
+    """
+
+    # Reads the new updated_at with the UPDATE itself: reading it afterwards would be a
+    # lazy load, which an async session refuses.
+    __mapper_args__ = {"eager_defaults": True}
+
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True),
+        server_default=func.now(),
+        onupdate=func.now(),
+        sort_order=101,
+    )
