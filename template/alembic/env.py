@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, NullPool, text
@@ -15,17 +16,6 @@ from app.models import Base
 
 LOCK_KEY = 7_251_838_104
 LOCK_TIMEOUT_SECONDS = 600
-
-OPTIONS = {
-    "target_metadata": Base.metadata,
-    # A migration that fails leaves the ones before it applied.
-    "transaction_per_migration": True,
-    # Alembic's own set leaves CHECK constraints out.
-    "autogenerate_plugins": [
-        "alembic.autogenerate.*",
-        "alembic.ext.checkconstraint_byname",
-    ],
-}
 
 
 @contextmanager
@@ -52,8 +42,22 @@ def migration_lock(connection: Connection) -> Generator[None]:
         connection.commit()
 
 
+def configure(**target: Any) -> None:
+    context.configure(
+        **target,
+        target_metadata=Base.metadata,
+        # A migration that fails leaves the ones before it applied.
+        transaction_per_migration=True,
+        # Those that Alembic turns on by itself leave CHECK constraints out.
+        autogenerate_plugins=[
+            "alembic.autogenerate.*",
+            "alembic.ext.checkconstraint_byname",
+        ],
+    )
+
+
 def migrate(connection: Connection) -> None:
-    context.configure(connection=connection, **OPTIONS)
+    configure(connection=connection)
     with migration_lock(connection), context.begin_transaction():
         context.run_migrations()
 
@@ -65,10 +69,10 @@ async def migrate_online() -> None:
 
 
 logging.basicConfig(format="%(message)s")
-logging.getLogger("alembic").setLevel(logging.INFO)
+logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
 
 if context.is_offline_mode():
-    context.configure(url=settings.DATABASE_URL, literal_binds=True, **OPTIONS)
+    configure(url=settings.DATABASE_URL, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 else:

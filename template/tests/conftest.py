@@ -1,14 +1,113 @@
-"""A database of the tests' own, and clients of the application that use it."""
+"""A database for the tests alone, and clients of the application that works on it."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-import asyncpg
 import pytest
 from alembic.command import upgrade
 from alembic.config import Config
 from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import NullPool, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from app.core.config import settings
+from app.core.database import async_session_factory, engine, read_session_factory
+from app.main import app
+from app.models import Base
+
+ALEMBIC = Config(Path(__file__).parents[1] / "alembic.ini")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def database(anyio_backend: str) -> AsyncGenerator[None]:
+    """Send all of the application's connections to a new, migrated database.
+
+    It stands beside the configured one, which stays untouched. Its number is the first
+    that no other run of tests holds, so that any number of them can run at once.
+    """
+    url = settings.DATABASE_URL
+    server = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with server.connect() as connection:
+        name = await _claim(connection, f"{url.database}_test")
+        await connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        await connection.execute(text(f'CREATE DATABASE "{name}"'))
+
+        @event.listens_for(engine.sync_engine, "do_connect")
+        def _(dialect: Any, record: Any, args: Any, options: dict[str, Any]) -> None:
+            options["database"] = name
+
+        settings.DATABASE_URL = url.set(database=name)
+        await asyncio.to_thread(upgrade, ALEMBIC, "head")
+        yield
+        await engine.dispose()
+        await connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _claim(connection: AsyncConnection, prefix: str) -> str:
+    claim = text("SELECT pg_try_advisory_lock(hashtext(:name))")
+    numbers = count()
+    name = f"{prefix}_{next(numbers)}"
+    while not await connection.scalar(claim, {"name": name}):
+        name = f"{prefix}_{next(numbers)}"
+    return name
+
+
+@pytest.fixture
+async def connection() -> AsyncGenerator[AsyncConnection]:
+    """Run all that a test does in one transaction, and roll it back.
+
+    The application's own commits release savepoints in it. Inside, now() stands still
+    and deferred constraints are never checked: where that matters, use `committing`.
+    """
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        factories = (async_session_factory, read_session_factory)
+        binds = [factory.kw["bind"] for factory in factories]
+        for factory in factories:
+            factory.configure(bind=connection, join_transaction_mode="create_savepoint")
+        yield connection
+        for factory, bind in zip(factories, binds, strict=True):
+            factory.configure(bind=bind, join_transaction_mode="conditional_savepoint")
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def client(connection: AsyncConnection) -> AsyncGenerator[AsyncClient]:
+    """A client whose requests are rolled back after the test."""
+    async with _client() as client:
+        yield client
+
+
+@pytest.fixture
+async def committing_client() -> AsyncGenerator[AsyncClient]:
+    """A client whose requests really commit, each on a connection of its own."""
+    async with _client() as client:
+        yield client
+    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    if tables:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"TRUNCATE {tables}"))
+
+
+@asynccontextmanager
+async def _client() -> AsyncGenerator[AsyncClient]:
+    async with AsyncClient(
+        transport=ASGITransport(app), base_url="http://test"
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def session(connection: AsyncConnection) -> AsyncGenerator[AsyncSession]:
+    """A session in the test's transaction, to prepare rows and to look at them."""
+    async with async_session_factory() as session:
+        yield session

@@ -23,7 +23,7 @@ def main() -> None:
             f"ENVIRONMENT is {settings.ENVIRONMENT}: start uvicorn app.main:app instead"
         )
     upgrade(Config(ROOT / "alembic.ini"), "head")
-    print(
+    print(  # noqa: T201
         f"{settings.APP_TITLE}: http://{arguments.host}:{arguments.port}/docs "
         f"on {settings.DATABASE_URL}",
         flush=True,

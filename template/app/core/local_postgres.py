@@ -27,6 +27,7 @@ except ImportError:
 ROOT = Path(__file__).parents[2] / ".local" / "postgres"
 INITDB_OPTIONS = [
     *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"),
+    "--no-sync",
     # Sorts alike on every machine.
     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 ]
@@ -53,7 +54,7 @@ def start(root: Path = ROOT) -> str:
     users = os.open(root / "users", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(users, fcntl.LOCK_SH)
     keeper = None
-    while not (_has_keeper(root) and (server := _server(root)) and server[1] == "ready"):
+    while not ((url := _url(root)) and _has_keeper(root)):
         # One that exits with 0 found another at work, which may be about to exit too.
         if keeper is None or keeper.poll() == 0:
             keeper = _start_keeper(root)
@@ -61,8 +62,9 @@ def start(root: Path = ROOT) -> str:
             raise SystemExit(f"The local PostgreSQL did not start: see {root / 'log'}")
         time.sleep(0.01)
     if keeper:
-        keeper.returncode = 0  # It outlives this process on purpose: no ResourceWarning.
-    return f"postgresql+asyncpg://postgres@/postgres?host={server[0]}&port=5432"
+        # It outlives this process on purpose: no ResourceWarning.
+        keeper.returncode = 0
+    return url
 
 
 def programs() -> Path:
@@ -86,6 +88,13 @@ def _server(root: Path) -> tuple[str, str] | None:
     except (OSError, IndexError):
         return None
     return lines[4], lines[7].strip() if len(lines) > 7 else "starting"
+
+
+def _url(root: Path) -> str | None:
+    match _server(root):
+        case (sockets, "ready"):
+            return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432"
+    return None
 
 
 def _has_keeper(root: Path) -> bool:

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)
@@ -26,9 +26,9 @@ class ItemUpdate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name = Field(default=None)
-    description: Description | None = None
-    quantity: Quantity = Field(default=None)
+    name: Name | MISSING = MISSING
+    description: Description | None | MISSING = MISSING
+    quantity: Quantity | MISSING = MISSING
 
 
 class ItemRead(BaseModel):

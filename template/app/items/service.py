@@ -38,7 +38,7 @@ async def update_item(
     session: AsyncSession, item_id: uuid.UUID, changes: ItemUpdate
 ) -> Item:
     item = await get_item(session, item_id)
-    for field, value in changes.model_dump(exclude_unset=True).items():
+    for field, value in changes.model_dump().items():
         setattr(item, field, value)
     await session.flush()
     return item

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Identity, func
 from sqlalchemy.orm import Mapped, mapped_column
@@ -41,7 +42,7 @@ class TimestampMixin(CreatedAtMixin):
 
     # Reads the new updated_at with the UPDATE itself: reading it afterwards would be a
     # lazy load, which an async session refuses.
-    __mapper_args__ = {"eager_defaults": True}
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True),

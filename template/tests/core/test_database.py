@@ -1,0 +1,119 @@
+"""The sessions of a request, and what becomes of its changes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import UniqueConstraint, insert, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+from app.core.database import ReadSessionDep, SessionDep, engine
+from app.core.errors import add_error_handlers
+from app.models import IdentityPrimaryKeyMixin
+
+app = FastAPI()
+add_error_handlers(app)
+
+
+class Base(DeclarativeBase):
+    """Apart from the service's own tables."""
+
+
+class Number(IdentityPrimaryKeyMixin, Base):
+    __tablename__ = "number"
+    # Only the commit looks whether a value is unique.
+    __table_args__ = (UniqueConstraint("value", deferrable=True, initially="DEFERRED"),)
+
+    value: Mapped[int]
+
+
+@app.post("/{value}")
+async def write(session: SessionDep, value: int, *, fail: bool = False) -> None:
+    session.add(Number(value=value))
+    await session.flush()
+    if fail:
+        raise HTTPException(400)
+
+
+@app.get("/")
+async def read(session: ReadSessionDep) -> list[int]:
+    return list(await session.scalars(select(Number.value).order_by(Number.id)))
+
+
+@app.post("/by-mistake/add")
+async def add_by_mistake(session: ReadSessionDep) -> None:
+    session.add(Number(value=1))
+
+
+@app.post("/by-mistake/insert")
+async def insert_by_mistake(session: ReadSessionDep) -> None:
+    await session.execute(insert(Number).values(value=1))
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+
+
+async def test_a_request_is_committed_before_it_is_answered(
+    client: AsyncClient,
+) -> None:
+    await client.post("/1")
+
+    assert (await client.get("/")).json() == [1]
+
+
+async def test_a_request_that_fails_leaves_nothing_behind(client: AsyncClient) -> None:
+    response = await client.post("/1?fail=true")
+
+    assert response.status_code == 400
+    assert (await client.get("/")).json() == []
+
+
+async def test_a_commit_that_fails_reaches_the_client(client: AsyncClient) -> None:
+    responses = [await client.post("/1"), await client.post("/1")]
+
+    assert [response.status_code for response in responses] == [200, 409]
+    assert (await client.get("/")).json() == [1]
+
+
+@pytest.mark.parametrize("mistake", ["add", "insert"])
+async def test_a_session_for_reading_refuses_to_write(
+    client: AsyncClient, mistake: str
+) -> None:
+    with pytest.raises(RuntimeError, match="depend on SessionDep instead"):
+        await client.post(f"/by-mistake/{mistake}")
+
+    assert (await client.get("/")).json() == []
+
+
+async def test_a_connection_that_died_in_the_pool_reaches_no_request(
+    client: AsyncClient,
+) -> None:
+    async with AsyncExitStack() as stack:
+        drivers: list[Any] = []
+        for _ in range(5):
+            connection = await stack.enter_async_context(engine.connect())
+            drivers.append((await connection.get_raw_connection()).driver_connection)
+    async with engine.connect() as connection:
+        kill = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await connection.execute(text(kill))
+    while sum(driver.is_closed() for driver in drivers) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+    responses = await asyncio.gather(*(client.get("/") for _ in range(5)))
+
+    assert [response.status_code for response in responses] == [200] * 5

@@ -1,0 +1,78 @@
+"""The columns that tables have in common."""
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+from app.models import IdentityPrimaryKeyMixin, TimestampMixin, UUIDPrimaryKeyMixin
+
+
+class Base(DeclarativeBase):
+    """Apart from the service's own tables."""
+
+
+class Request(UUIDPrimaryKeyMixin, TimestampMixin, Base):
+    __tablename__ = "request"
+
+    status: Mapped[str]
+
+
+class AuditEntry(IdentityPrimaryKeyMixin, Base):
+    __tablename__ = "audit_entry"
+
+    text: Mapped[str]
+
+
+@pytest.fixture(autouse=True)
+async def tables(connection: AsyncConnection) -> None:
+    await connection.run_sync(Base.metadata.create_all)
+
+
+async def test_the_times_of_a_row_can_be_read_after_a_change(
+    session: AsyncSession,
+) -> None:
+    request = Request(status="received")
+    session.add(request)
+    await session.flush()
+    request.status = "done"
+    await session.flush()
+
+    # A lazy load, which an async session refuses, if the flush had not read it.
+    assert request.updated_at.tzinfo is not None
+    assert request.created_at.tzinfo is not None
+
+
+async def test_a_uuid_key_grows_with_time(session: AsyncSession) -> None:
+    for number in range(10):
+        session.add(Request(status=str(number)))
+        await session.flush()
+
+    requests = (await session.scalars(select(Request).order_by(Request.id))).all()
+
+    assert [request.status for request in requests] == [str(n) for n in range(10)]
+    assert {request.id.version for request in requests} == {7}
+
+
+async def test_postgresql_counts_the_rows_of_an_append_only_table(
+    session: AsyncSession,
+) -> None:
+    session.add_all(AuditEntry(text=text) for text in "abc")
+    await session.flush()
+
+    entries = (await session.scalars(select(AuditEntry).order_by(AuditEntry.id))).all()
+
+    assert [(entry.id, entry.text) for entry in entries] == [
+        (1, "a"),
+        (2, "b"),
+        (3, "c"),
+    ]
+
+
+def test_the_key_is_the_first_column_and_the_times_are_the_last() -> None:
+    assert [column.name for column in Request.__table__.columns] == [
+        "id",
+        "status",
+        "created_at",
+        "updated_at",
+    ]
