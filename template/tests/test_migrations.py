@@ -24,7 +24,7 @@ async def test_every_migration_can_be_undone_and_done_again() -> None:
     before = await tables()
 
     await asyncio.to_thread(downgrade, ALEMBIC, "base")
-    assert await tables() == {"alembic_version"}
+    assert await tables() <= {"alembic_version"}
 
     await asyncio.to_thread(upgrade, ALEMBIC, "head")
     assert await tables() == before

@@ -1,4 +1,4 @@
-"""`uv run dev`: the service on the local PostgreSQL, restarted when its code changes."""
+"""`uv run dev`: the service with the newest schema, restarted when its code changes."""
 
 import argparse
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import uvicorn
 from alembic.command import upgrade
 from alembic.config import Config
+from alembic.util import CommandError
 
 from app.core.config import settings
 
@@ -20,14 +21,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if settings.ENVIRONMENT != "development":
         parser.error(
-            f"ENVIRONMENT is {settings.ENVIRONMENT}: start uvicorn app.main:app instead"
+            f"ENVIRONMENT is {settings.ENVIRONMENT}: run uvicorn app.main:app instead"
         )
-    upgrade(Config(ROOT / "alembic.ini"), "head")
-    print(  # noqa: T201
-        f"{settings.APP_TITLE}: http://{arguments.host}:{arguments.port}/docs "
-        f"on {settings.DATABASE_URL}",
-        flush=True,
-    )
+    migrate()
+    url = f"http://{arguments.host}:{arguments.port}/docs"
+    print(f"{settings.APP_TITLE}: {url}", flush=True)  # noqa: T201
     uvicorn.run(
         "app.main:app",
         host=arguments.host,
@@ -35,3 +33,18 @@ def main() -> None:
         reload=True,
         reload_dirs=[str(ROOT / "app")],
     )
+
+
+def migrate() -> None:
+    """Raise SystemExit, with what to do, where the newest schema cannot be had."""
+    try:
+        upgrade(Config(ROOT / "alembic.ini"), "head")
+    except CommandError as error:
+        raise SystemExit(
+            f"{error}. Was the database migrated on another branch? Go back to it and "
+            "downgrade there, or start afresh: the local PostgreSQL is .local/postgres."
+        ) from None
+    except OSError as error:
+        raise SystemExit(
+            f"The database {settings.DATABASE_URL!r} does not answer: {error}"
+        ) from None

@@ -15,6 +15,9 @@ from app.core.database import engine
 async def apply(revisions: list[str]) -> list[str]:
     """Let the database say that these revisions are applied; return which it had."""
     async with engine.begin() as connection:
+        # A project without migrations does not have it yet.
+        create = "CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar(32))"
+        await connection.execute(text(create))
         query = text("DELETE FROM alembic_version RETURNING version_num")
         before = (await connection.scalars(query)).all()
         for revision in revisions:
