@@ -1,0 +1,32 @@
+# Every target installs what it needs, uv too, and nothing outside of this directory.
+UV := .tools/bin/uv
+COPIER := $(UV) tool run --quiet --from 'copier>=9.15' copier
+export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv
+export PIP_CACHE_DIR ?= $(CURDIR)/.tools/cache/pip
+export UV_PYTHON_DOWNLOADS ?= never
+unexport VIRTUAL_ENV
+
+.PHONY: demo smoke test format
+
+# Renders the template with its default answers and serves the result until Ctrl-C.
+demo: .demo
+	cd .demo && exec ../$(UV) run --quiet dev
+
+# The same, but asks the service something and ends.
+smoke: .demo
+	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
+
+test: $(UV)
+	$(UV) run --quiet pytest -n 2 --dist loadgroup
+
+format: $(UV)
+	$(UV) run ruff check --fix
+	$(UV) run ruff format
+
+.PHONY: .demo
+.demo: $(UV)
+	rm -rf .demo
+	$(COPIER) copy --defaults --quiet --vcs-ref HEAD . .demo
+
+$(UV):
+	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12'
