@@ -4,6 +4,7 @@ COPIER := $(UV) tool run --quiet --from 'copier>=9.15' copier
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv
 export PIP_CACHE_DIR ?= $(CURDIR)/.tools/cache/pip
 export UV_PYTHON_DOWNLOADS ?= never
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 .PHONY: demo smoke test format
