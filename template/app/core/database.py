@@ -1,14 +1,11 @@
 """The engine, the sessions of a request, and the base class of the tables."""
 
 from collections.abc import AsyncGenerator
-from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import Depends
 from sqlalchemy import MetaData, event
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
@@ -16,8 +13,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from app.core.config import settings
-
-PING_AFTER_IDLE_SECONDS = 30
+from app.core.pool import replace_dead_connections
 
 
 class Base(DeclarativeBase):
@@ -53,34 +49,6 @@ def _connect_args() -> dict[str, Any]:
     }
 
 
-def _replace_dead_connections(engine: AsyncEngine) -> None:
-    """Keep a connection that died in the pool from reaching a request.
-
-    What pool_pre_ping does, without its round trips: asyncpg knows when the server has
-    closed the socket, so only a connection long idle is asked (a firewall may have
-    dropped it in silence).
-    """
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def _(connection: Any, record: Any) -> None:
-        record.info["idle_since"] = monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def _(connection: Any, record: Any, proxy: Any) -> None:
-        if connection.driver_connection.is_closed():
-            raise DisconnectionError("The server closed the connection.")
-        idle = monotonic() - record.info.get("idle_since", monotonic())
-        if idle > PING_AFTER_IDLE_SECONDS:
-            try:
-                connection.run_async(
-                    lambda driver: driver.execute(
-                        "SELECT 1", timeout=settings.DB_CONNECT_TIMEOUT
-                    )
-                )
-            except Exception as error:
-                raise DisconnectionError("The connection no longer answers.") from error
-
-
 engine = create_async_engine(
     settings.DATABASE_URL,
     echo=settings.DEBUG,
@@ -90,7 +58,7 @@ engine = create_async_engine(
     pool_timeout=settings.DB_POOL_TIMEOUT,
     connect_args=_connect_args(),
 )
-_replace_dead_connections(engine)
+replace_dead_connections(engine)
 
 async_session_factory = async_sessionmaker(
     engine,

@@ -1,14 +1,11 @@
 """The sessions of a request, and what becomes of its changes."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import UniqueConstraint, insert, select, text
+from sqlalchemy import UniqueConstraint, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from app.core.database import ReadSessionDep, SessionDep, engine
@@ -95,25 +92,3 @@ async def test_a_session_for_reading_refuses_to_write(
         await client.post(f"/by-mistake/{mistake}")
 
     assert (await client.get("/")).json() == []
-
-
-async def test_a_connection_that_died_in_the_pool_reaches_no_request(
-    client: AsyncClient,
-) -> None:
-    async with AsyncExitStack() as stack:
-        drivers: list[Any] = []
-        for _ in range(5):
-            connection = await stack.enter_async_context(engine.connect())
-            drivers.append((await connection.get_raw_connection()).driver_connection)
-    async with engine.connect() as connection:
-        kill = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        await connection.execute(text(kill))
-    while sum(driver.is_closed() for driver in drivers) < 4:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-
-    responses = await asyncio.gather(*(client.get("/") for _ in range(5)))
-
-    assert [response.status_code for response in responses] == [200] * 5

@@ -1,0 +1,172 @@
+"""The rendered service, installed and used as its team uses it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.combinations import PAIRWISE, name
+from tests.conftest import Render
+from tests.project import Project, free_port
+
+UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
+
+
+@pytest.mark.parametrize("answers", PAIRWISE, ids=name)
+def test_a_rendered_service_passes_its_own_checks_and_serves(
+    installed: Render, answers: dict[str, object]
+) -> None:
+    project = installed(**answers)
+
+    for command in ("ruff check", "ruff format --check", "ty check"):
+        project.run(*command.split())
+    project.run("pytest", "-W", "error", "-n", "2")
+    with project.serve() as client:
+        assert client.get("/").json() == {"service": "My Service", "version": "0.1.0"}
+        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/docs").status_code == 200
+        paths = client.get("/openapi.json").json()["paths"]
+        assert ("/items" in paths) == answers["example"]
+
+
+def test_what_is_stored_is_there_after_a_restart(installed: Render) -> None:
+    project = installed()
+
+    with project.serve() as client:
+        created = client.post("/items", json={"name": "Lamp"})
+        assert created.status_code == 201
+    with project.serve() as client:
+        path = f"/items/{created.json()['id']}"
+        assert client.get(path).json() == created.json()
+        assert client.delete(path).status_code == 204
+
+
+CALLS = {
+    ("get", "/"): None,
+    ("get", "/livez"): None,
+    ("get", "/readyz"): None,
+    ("get", "/items"): None,
+    ("post", "/items"): {"name": "Chair"},
+    ("get", "/items/{item_id}"): None,
+    ("patch", "/items/{item_id}"): {"name": "Table"},
+    ("delete", "/items/{item_id}"): None,
+}
+
+
+def test_every_documented_operation_succeeds(installed: Render) -> None:
+    with installed().serve() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        documented = {(method, path) for path in paths for method in paths[path]}
+        assert documented == set(CALLS)
+
+        item = client.post("/items", json={"name": "Lamp"}).json()
+        for (method, path), body in CALLS.items():
+            path = path.format(item_id=item["id"])
+            response = client.request(method, path, json=body)
+            assert response.is_success, (method, path, response.text)
+            if method == "post":
+                assert client.delete(f"/items/{response.json()['id']}").is_success
+
+
+def test_the_service_reloads_when_its_code_changes(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = with_environment_of(installed(), tmp_path)
+    main = project.path / "app" / "main.py"
+
+    with project.serve() as client:
+        main.write_text(main.read_text().replace('"/redoc"', '"/other"'))
+        while client.get("/other").status_code == 404:
+            pass
+
+
+def test_development_refuses_to_run_as_production(installed: Render) -> None:
+    result = installed().run(
+        "dev", check=False, ENVIRONMENT="production", DATABASE_URL=UNREACHABLE
+    )
+
+    assert result.returncode == 2
+    assert "ENVIRONMENT is production" in result.stdout
+
+
+def test_an_unreachable_database_is_named_without_its_password(
+    installed: Render,
+) -> None:
+    result = installed().run("dev", check=False, DATABASE_URL=UNREACHABLE)
+
+    assert result.returncode == 1
+    assert "me:***@127.0.0.1:1/none does not answer" in result.stdout
+    assert "s3cret" not in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_the_service_starts_without_its_database_and_says_so(
+    installed: Render,
+) -> None:
+    port = free_port()
+    command = ("uvicorn", "app.main:app", "--port", str(port))
+
+    with installed().serve(*command, port=port, DATABASE_URL=UNREACHABLE) as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 503
+
+
+def test_with_a_database_url_nothing_of_the_local_postgres_is_loaded(
+    installed: Render,
+) -> None:
+    program = "import json, sys, app.main; print(json.dumps(sorted(sys.modules)))"
+
+    result = installed().run("python", "-c", program, DATABASE_URL=UNREACHABLE)
+
+    modules = json.loads(result.stdout.splitlines()[-1])
+    assert "app.core.database" in modules
+    assert "app.core.local_postgres" not in modules
+    assert not [module for module in modules if module.startswith("embedded")]
+
+
+def test_production_needs_none_of_the_development_dependencies(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = installed().copy(tmp_path / "project")
+    exported = project.run("uv", "export", "--no-dev", "--no-hashes", "--quiet").stdout
+    project.run("uv", "sync", "--no-dev", "--quiet")
+    port = free_port()
+    command = ("uvicorn", "app.main:app", "--port", str(port))
+
+    without = project.run(*command, check=False)
+    production = project.run(*command, check=False, ENVIRONMENT="production")
+
+    assert "embedded" not in exported
+    assert without.returncode == 1
+    assert without.stdout.count("\n") == 1
+    assert "DATABASE_URL is not set" in without.stdout
+    assert production.returncode == 1
+    assert "DATABASE_URL" in production.stdout
+    assert "Traceback" not in production.stdout
+    with (
+        installed().serve() as development,
+        project.serve(
+            *command,
+            port=port,
+            ENVIRONMENT="production",
+            DATABASE_URL=database_url(installed()),
+        ) as client,
+    ):
+        assert development.get("/items").json() == client.get("/items").json() == []
+
+
+def database_url(project: Project) -> str:
+    """Return the URL of the local PostgreSQL of a project that runs."""
+    program = (
+        "from app.core.config import settings\n"
+        "print(settings.DATABASE_URL.render_as_string(hide_password=False))"
+    )
+    return project.run("python", "-c", program).stdout.splitlines()[-1]
+
+
+def with_environment_of(project: Project, path: Path) -> Project:
+    """Return a copy to change, with dependencies of its own."""
+    copy = project.copy(path / "project")
+    copy.run("uv", "sync", "--quiet")
+    return copy
