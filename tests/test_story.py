@@ -78,8 +78,8 @@ assert isinstance(database.engine, AsyncEngine)
 assert isinstance(database.async_session_factory, async_sessionmaker)
 assert isasyncgenfunction(database.get_db)
 assert models.Base is database.Base
-assert database.engine.pool.size() == settings.DB_POOL_SIZE == 10
-assert settings.DB_MAX_OVERFLOW == 20
+assert database.engine.pool.size() == settings.DB_POOL_SIZE
+assert settings.DB_POOL_SIZE + settings.DB_MAX_OVERFLOW == 10 + 20
 assert settings.DATABASE_URL.drivername == "postgresql+asyncpg"
 assert settings.DEBUG is False
 assert settings.APP_TITLE == "Privacy Rights API"
