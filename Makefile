@@ -7,7 +7,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
-.PHONY: demo smoke test format
+.PHONY: demo smoke test format pictures benchmark-generation
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -23,6 +23,12 @@ test: $(UV)
 format: $(UV)
 	$(UV) run ruff check --fix
 	$(UV) run ruff format
+
+pictures: $(UV)
+	$(UV) run --quiet python scripts/pictures.py
+
+benchmark-generation: $(UV)
+	$(UV) run --quiet python benchmarks/generation.py
 
 .PHONY: .demo
 .demo: $(UV)

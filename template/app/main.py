@@ -30,8 +30,8 @@ app = FastAPI(
     lifespan=lifespan,
 )
 add_error_handlers(app)
-app.include_router(health.router)
 app.include_router(api.router)
+app.include_router(health.router)
 
 
 class Service(BaseModel):
