@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import httpx2
 
-START_TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 class Project:
@@ -66,7 +66,7 @@ class Project:
 
     @contextlib.contextmanager
     def start(
-        self, *command: str, **environment: str | None
+        self, *command: str | Path, **environment: str | None
     ) -> Generator[subprocess.Popen[str]]:
         """Run a command while the context lasts, then end it as Ctrl-C does."""
         with (self.path / "output.txt").open("w+") as output:
@@ -78,11 +78,13 @@ class Project:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
+                start_new_session=True,
             )
             try:
                 yield process
             finally:
-                process.send_signal(signal.SIGINT)
+                # A terminal sends it to all that the command has started.
+                os.killpg(process.pid, signal.SIGINT)
                 process.wait(timeout=60)
 
     @contextlib.contextmanager
@@ -96,15 +98,16 @@ class Project:
             self.start(*command, **environment) as process,
             httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
         ):
-            deadline = time.monotonic() + START_TIMEOUT_SECONDS
-            while True:
-                with contextlib.suppress(httpx2.TransportError):
-                    client.get("/livez")
-                    break
+
+            def answers() -> bool:
                 output = (self.path / "output.txt").read_text()
                 assert process.poll() is None, f"It ended:\n{output}"
-                assert time.monotonic() < deadline, f"It does not answer:\n{output}"
-                time.sleep(0.05)
+                with contextlib.suppress(httpx2.TransportError):
+                    client.get("/livez")
+                    return True
+                return False
+
+            wait_until(answers)
             yield client
 
     def files(self, suffix: str = "") -> list[Path]:
@@ -121,3 +124,11 @@ def free_port() -> int:
     """Return a port of this machine that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return once it has happened, and fail if it does not within a minute."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "It did not happen within a minute."
+        time.sleep(0.05)

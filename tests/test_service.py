@@ -7,7 +7,7 @@ import pytest
 
 from tests.combinations import PAIRWISE, name
 from tests.conftest import Render
-from tests.project import Project, free_port
+from tests.project import Project, free_port, wait_until
 
 UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
 
@@ -76,8 +76,7 @@ def test_the_service_reloads_when_its_code_changes(
 
     with project.serve() as client:
         main.write_text(main.read_text().replace('"/redoc"', '"/other"'))
-        while client.get("/other").status_code == 404:
-            pass
+        wait_until(lambda: client.get("/other").status_code == 200)
 
 
 def test_development_refuses_to_run_as_production(installed: Render) -> None:

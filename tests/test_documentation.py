@@ -1,0 +1,176 @@
+"""The README and the pages, by doing what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Render
+from tests.project import Project, wait_until
+
+# What a person has: without the environment that these tests run in.
+SYSTEM_PATH = os.pathsep.join(
+    path
+    for path in os.environ["PATH"].split(os.pathsep)
+    if not path.startswith((sys.prefix, str(ROOT / ".tools")))
+)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Project:
+    """A clone of this repository, with what is not committed yet."""
+    clone = Project(tmp_path / "clone")
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone.path], check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (clone.path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone.path / name)
+        else:
+            (clone.path / name).unlink(missing_ok=True)
+    clone.git("add", "--all")
+    clone.git("commit", "--quiet", "--allow-empty", "--message", "Working tree")
+    return clone
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the fenced blocks of a language on a page, in order."""
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(pattern, page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"make ([a-z-]+)", page.read_text())
+    }
+
+    assert {"demo", "test"} <= named & targets
+    for block in [block for page in PAGES for block in blocks(page, "console")]:
+        assert set(re.findall(r"^make ([a-z-]+)", block, re.MULTILINE)) <= targets
+
+
+def test_every_setting_is_in_the_reference(render: Render) -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    example = (render().path / ".env.example").read_text()
+
+    for name in re.findall(r"^([A-Z_]+)=", example, re.MULTILINE):
+        assert f"`{name}`" in reference, name
+
+
+def test_smoke_renders_serves_and_asks(clone: Project) -> None:
+    output = clone.run("make", "smoke", PATH=SYSTEM_PATH).stdout
+
+    assert "POST /items → 201" in output
+    assert "GET /items → 200" in output
+
+
+@pytest.mark.xdist_group("port 8000")
+def test_demo_serves_until_ctrl_c(clone: Project) -> None:
+    with clone.serve("make", "demo", port=8000, PATH=SYSTEM_PATH) as client:
+        assert client.get("/items").json() == []
+        assert client.get("/docs").status_code == 200
+    assert "Application shutdown complete" in (clone.path / "output.txt").read_text()
+
+
+@pytest.mark.xdist_group("port 8000")
+def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
+    page = ROOT / "docs" / "tutorial.md"
+    render, dev, migrate, test = blocks(page, "console")
+    model, create, read = blocks(page, "python")
+    copy, _, git = render.splitlines()
+    clone.run(*copy.split())
+    service = Project(clone.path.parent / "my-service")
+    service.run(*git.split())
+
+    def add(path: str, after: str, line: str) -> None:
+        file = service.path / path
+        text = file.read_text()
+        assert text.count(after) == 1, (path, after)
+        file.write_text(text.replace(after, after + line))
+
+    with service.serve(*dev.split(), port=8000) as client:
+        add("app/models/item.py", "quantity: Mapped[int]\n", model)
+        for command in migrate.splitlines():
+            service.run("bash", "-c", command)
+        add("app/items/schemas.py", "    quantity: Quantity = 0\n", create)
+        add("app/items/schemas.py", "    quantity: int\n", read)
+        wait_until(lambda: '"color"' in client.get("/openapi.json").text)
+        created = client.post("/items", json={"name": "Lamp", "color": "green"})
+        assert created.json()["color"] == "green"
+    failed = service.run("bash", "-c", test, check=False)
+    add(
+        "tests/items/test_items.py",
+        '        "quantity": 3,\n',
+        '        "color": None,\n',
+    )
+    service.run("bash", "-c", test)
+
+    assert "1 failed" in failed.stdout
+    assert "test_a_created_item_can_be_read" in failed.stdout
+
+
+def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
+    render: Render, installed: Render, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "how-to.md").read_text()
+    section = page.split("## Start without the example\n")[1].split("\n## ")[0]
+    project = render().copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    (revision,) = (project.path / "alembic" / "versions").glob("*.py")
+    deleted = ["app/items/", "app/models/item.py", "tests/items/"]
+    for path in deleted:
+        assert f"`{path}`" in section
+        subprocess.run(["rm", "-r", project.path / path], check=True)
+    revision.unlink()
+    for path, word in (("app/api.py", "items"), ("app/models/__init__.py", "Item")):
+        assert f"the two lines with `{word}` in `{path}`" in section
+        lines = (project.path / path).read_text().splitlines(keepends=True)
+        kept = [line for line in lines if word not in line]
+        assert len(lines) - len(kept) == 2
+        (project.path / path).write_text("".join(kept))
+    for command in ("ruff check --fix", "ruff format"):
+        assert f"uv run {command}\n" in section
+        project.run(*command.split())
+
+    without = render(example=False)
+    answers_and_text = {Path(".copier-answers.yml"), Path("README.md")}
+    paths = {*project.files(), *without.files()} - answers_and_text
+    for path in sorted(paths):
+        expected = (without.path / path).read_text()
+        assert (project.path / path).read_text() == expected, path
+
+
+def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:
+    (command,) = (
+        block
+        for block in blocks(ROOT / "docs" / "how-to.md", "console")
+        if "local_postgres" in block
+    )
+
+    programs, url = installed().run("bash", "-c", command).stdout.split()[-2:]
+
+    assert (Path(programs) / "psql").exists()
+    assert url.startswith("postgresql+asyncpg://postgres@/postgres?host=/")
