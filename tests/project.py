@@ -93,6 +93,7 @@ class Project:
     ) -> Generator[httpx2.Client]:
         """Run a command that serves on `port`, and give a client once it answers."""
         port = port or free_port()
+        assert not is_used(port), f"Something else listens on port {port}."
         command = command or ("dev", "--port", str(port))
         with (
             self.start(*command, **environment) as process,
@@ -109,6 +110,7 @@ class Project:
 
             wait_until(answers)
             yield client
+        wait_until(lambda: not is_used(port))
 
     def files(self, suffix: str = "") -> list[Path]:
         """Every file that was rendered, relative to the project."""
@@ -124,6 +126,12 @@ def free_port() -> int:
     """Return a port of this machine that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def is_used(port: int) -> bool:
+    """Return whether something listens on a port of this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
