@@ -20,13 +20,28 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
 
     for command in ("ruff check", "ruff format --check", "ty check"):
         project.run(*command.split())
-    project.run("pytest", "-W", "error", "-n", "2")
     with project.serve() as client:
+        if answers["example"]:
+            client.post("/items", json={"name": "Kept"})
+        # Beside the running service, whose rows they must not touch.
+        project.run("pytest", "-W", "error", "-n", "2")
+        if answers["example"]:
+            assert client.get("/items").json()[0]["name"] == "Kept"
         assert client.get("/").json() == {"service": "My Service", "version": "0.1.0"}
         assert client.get("/readyz").json() == {"status": "ok"}
         assert client.get("/docs").status_code == 200
         paths = client.get("/openapi.json").json()["paths"]
         assert ("/items" in paths) == answers["example"]
+
+
+def test_the_oldest_dependencies_that_are_allowed_suffice(
+    render: Render, tmp_path: Path
+) -> None:
+    project = render().copy(tmp_path / "project")
+
+    project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
+
+    project.run("pytest", "-W", "error", "-n", "2")
 
 
 def test_what_is_stored_is_there_after_a_restart(installed: Render) -> None:

@@ -1,0 +1,77 @@
+"""The released versions of the template, and the one that is being made."""
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+from tests.conftest import ROOT
+from tests.project import Project
+
+RELEASES: dict[str, str] = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())
+WORKING_TREE = "1000.0.0"
+TOMORROW = "1001.0.0"
+
+
+def make_history(path: Path) -> Project:
+    """Clone this repository with a tag for each release, the working tree, and tomorrow.
+
+    Tomorrow is a version that changes every file of the template next to where teams
+    make their changes, and asks a question more.
+    """
+    history = Project(path)
+    subprocess.run(["git", "clone", "--quiet", "--no-tags", ROOT, path], check=True)
+    history.git("switch", "--quiet", "--detach")
+    for version, commit in RELEASES.items():
+        history.git("tag", f"v{version}", commit)
+    for name in ("template", "includes"):
+        shutil.rmtree(path / name, ignore_errors=True)
+        ignore = shutil.ignore_patterns("__pycache__", ".ruff_cache")
+        shutil.copytree(ROOT / name, path / name, ignore=ignore)
+    for name in ("copier.yml", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, path / name)
+    release(history, WORKING_TREE)
+    change_everything(path)
+    release(history, TOMORROW)
+    return history
+
+
+def release(history: Project, version: str) -> None:
+    history.git("add", "--all")
+    history.git("commit", "--quiet", "--allow-empty", "--message", version)
+    history.git("tag", f"v{version}")
+
+
+def change_everything(path: Path) -> None:
+    """Change the template as a later version could: above the anchors, and around them."""
+    template = path / "template"
+    for file in sorted(template.rglob("*.py")):
+        text = file.read_text()
+        if text.startswith('"""'):
+            file.write_text(text.replace('"""\n', ' As of tomorrow."""\n', 1))
+    above = {
+        "app/core/config.py.jinja": (
+            "    # Yours from",
+            "    TOMORROW: bool = True\n\n",
+        ),
+        "app/main.py": ("    # Yours between", "    await asyncio.sleep(0)\n"),
+        ".gitignore.jinja": ("# Yours from", "tomorrow/\n"),
+        ".env.example": ("# Yours from", "TOMORROW=true\n"),
+        "pyproject.toml.jinja": ("    # Yours from", '    "tomorrow",\n'),
+    }
+    for name, (anchor, line) in above.items():
+        file = template / name
+        text = file.read_text()
+        assert anchor in text, name
+        file.write_text(text.replace(anchor, line + anchor, 1))
+    main = template / "app" / "main.py"
+    text = main.read_text().replace('"""\n\n', '"""\n\nimport asyncio\n', 1)
+    main.write_text(
+        text.replace("set_up(app)\n", "set_up(app)\napp.state.tomorrow = True\n")
+    )
+    (template / "app" / "core" / "tomorrow.py").write_text('"""New."""\n')
+    questions = path / "copier.yml"
+    questions.write_text(
+        questions.read_text()
+        + "\ntomorrow:\n  type: bool\n  help: Is it tomorrow?\n  default: true\n"
+    )

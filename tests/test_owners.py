@@ -1,0 +1,68 @@
+"""Every rendered file has one owner, and the reference says which."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.combinations import ALL, name
+from tests.conftest import ROOT, Render
+from tests.test_updates import is_the_team_s
+
+ANCHOR = "Yours from here on: an update changes only what is above this line."
+
+
+def documented() -> dict[str, list[str]]:
+    """Return the patterns of each owner, as the reference lists them."""
+    rows = re.findall(
+        r"^\| (template|shared|team) \| (.*) \|$",
+        (ROOT / "docs" / "reference.md").read_text(),
+        re.MULTILINE,
+    )
+    return {owner: re.findall("`([^`]+)`", patterns) for owner, patterns in rows}
+
+
+def matches(path: Path, pattern: str) -> bool:
+    if pattern.endswith("/**"):
+        return path.is_relative_to(pattern.removesuffix("/**"))
+    return path.parent == Path(pattern).parent and path.match(pattern)
+
+
+@pytest.mark.parametrize("answers", ALL, ids=name)
+def test_every_file_has_the_owner_that_the_reference_names(
+    render: Render, answers: dict[str, object]
+) -> None:
+    project = render(**answers)
+    for path in project.files():
+        owner = "template"
+        if is_the_team_s(path):
+            owner = "team"
+        elif ANCHOR in (project.path / path).read_text():
+            owner = "shared"
+
+        # The settings are shared, within a folder that is the template's.
+        named = {
+            key
+            for key, patterns in documented().items()
+            if any(matches(path, pattern) for pattern in patterns)
+        }
+
+        assert named - ({"template"} if path.name == "config.py" else set()) == {
+            owner
+        }, path
+
+
+def test_every_pattern_of_the_reference_names_a_file(render: Render) -> None:
+    files = render().files()
+
+    for patterns in documented().values():
+        for pattern in patterns:
+            assert any(matches(path, pattern) for path in files), pattern
+
+
+def test_every_path_that_updates_leave_alone_is_rendered(render: Render) -> None:
+    text = (ROOT / "copier.yml").read_text()
+    (block,) = re.findall(r'== "update" %}\n(.*?)# {% endif', text, re.DOTALL)
+
+    for owned in block.split():
+        assert any(path.is_relative_to(owned) for path in render().files()), owned

@@ -1,0 +1,247 @@
+"""`copier update`, from every released version, after realistic edits: nothing hurts."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.history import RELEASES, TOMORROW, WORKING_TREE, make_history
+from tests.project import Project
+from tests.team import EDITS, Work, a_year
+from tests.test_questions import answer
+
+VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
+ANSWERS = {"project_name": "Privacy Rights API", "description": 'It\'s "private".'}
+# Every version to each that follows it directly, and step by step through all of them.
+PATHS = [
+    *([old, new] for old, new in pairwise(VERSIONS)),
+    *([old, TOMORROW] for old in VERSIONS[:-2]),
+    *([VERSIONS[: VERSIONS.index(TOMORROW) + 1]] if len(RELEASES) > 1 else []),
+]
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_history(tmp_path_factory.mktemp("history") / "template")
+
+
+def copier(project: Project, *arguments: str | Path) -> str:
+    """Run Copier on a project, without trusting the template."""
+    return project.run("copier", *arguments).stdout
+
+
+def start(history: Project, path: Path, version: str, **answers: object) -> Project:
+    """Return a project rendered from a version and committed."""
+    data = [f"--data={name}={value}" for name, value in {**ANSWERS, **answers}.items()]
+    project = Project(path)
+    path.mkdir(parents=True)
+    ref = f"--vcs-ref=v{version}"
+    copier(project, "copy", "--defaults", "--quiet", ref, *data, history.path, ".")
+    return project
+
+
+def commit(project: Project) -> None:
+    project.git("init", "--quiet")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--allow-empty", "--message", "Work")
+
+
+def update(project: Project, version: str, *arguments: str) -> None:
+    ref = f"--vcs-ref=v{version}"
+    copier(project, "update", "--defaults", "--quiet", ref, *arguments)
+
+
+def assert_clean(project: Project) -> None:
+    """Nothing unmerged, no rejected hunk, no marker. Copier exits with 0 even so."""
+    assert project.git("ls-files", "--unmerged") == ""
+    for path in project.files():
+        assert path.suffix != ".rej", path
+        if path.name != "output.txt":
+            text = (project.path / path).read_text()
+            assert not re.search(r"^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE), path
+
+
+def missing_changes(
+    project: Project, old: Project, new: Project, deleted: list[str]
+) -> list[str]:
+    """Return the lines that a version added to the template's files, but not here."""
+    missing = []
+    for path in new.files():
+        if is_the_team_s(path) or str(path) in deleted:
+            continue
+        before = (old.path / path).read_text() if (old.path / path).exists() else ""
+        after = (new.path / path).read_text()
+        here = (
+            (project.path / path).read_text() if (project.path / path).exists() else ""
+        )
+        added = set(after.splitlines()) - set(before.splitlines())
+        missing += [f"{path}: {line}" for line in added - set(here.splitlines())]
+    return missing
+
+
+def is_the_team_s(path: Path) -> bool:
+    """Return whether an update leaves a path alone, as copier.yml declares."""
+    return any(path.is_relative_to(owned) for owned in team_owned())
+
+
+def team_owned() -> list[str]:
+    text = (ROOT / "copier.yml").read_text()
+    (block,) = re.findall(
+        r'_copier_operation == "update" %}\n(.*?)# {% endif', text, re.DOTALL
+    )
+    return block.split()
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" → ".join)
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_an_update_is_clean_and_loses_nothing(
+    history: Project, tmp_path: Path, path: list[str], edit, record_property
+) -> None:
+    project = start(history, tmp_path / "project", path[0])
+    work = Work(project)
+    edit(work)
+    commit(project)
+
+    for version in path[1:]:
+        update(project, version)
+        assert_clean(project)
+        commit(project)
+
+    old = start(history, tmp_path / "old", path[0])
+    new = start(history, tmp_path / "new", path[-1])
+    assert work.lost() == []
+    assert missing_changes(project, old, new, work.deleted) == []
+
+
+def test_an_update_is_clean_in_a_directory_of_a_larger_repository(
+    history: Project, tmp_path: Path
+) -> None:
+    for number, (old, new) in enumerate(pairwise(VERSIONS)):
+        repository = Project(tmp_path / f"repository-{number}")
+        project = start(history, repository.path / "services" / "privacy", old)
+        work = Work(project)
+        a_year(work)
+        commit(repository)
+
+        update(project, new)
+
+        assert_clean(project)
+        assert work.lost() == []
+        rendered = [
+            start(history, tmp_path / f"{name}-{number}", name) for name in (old, new)
+        ]
+        assert missing_changes(project, *rendered, work.deleted) == []
+
+
+@pytest.mark.parametrize("example", [True, False])
+def test_every_answer_can_be_changed_by_an_update(
+    history: Project, tmp_path: Path, example: bool
+) -> None:
+    for number, version in enumerate(VERSIONS[:-1]):
+        project = start(history, tmp_path / f"{number}", version, example=example)
+        commit(project)
+        before = project.files()
+
+        update(project, TOMORROW, "--data=license=MIT", f"--data=example={not example}")
+
+        assert_clean(project)
+        assert "MIT License" in (project.path / "LICENSE").read_text()
+        # The example belongs to the team from the first day on.
+        assert {path for path in before if is_the_team_s(path)} <= set(project.files())
+        assert (project.path / "app" / "items").exists() == example
+
+
+def test_an_updated_service_passes_its_tests_and_keeps_its_lock(
+    history: Project, tmp_path: Path
+) -> None:
+    """The oldest release after a year, updated to the working tree, really run."""
+    project = start(history, tmp_path / "project", VERSIONS[0])
+    work = Work(project)
+    a_year(work)
+    commit(project)
+    update(project, WORKING_TREE)
+
+    assert_clean(project)
+    assert work.lost() == []
+    project.run("uv", "sync", "--quiet")
+    for command in ("ruff check", "ruff format --check", "ty check"):
+        project.run(*command.split())
+    heads = project.run("alembic", "heads").stdout
+    assert heads.count("(head)") == 1, heads
+    project.run("pytest", "-W", "error", "-n", "2", "--override-ini=addopts=")
+    with project.serve() as client:
+        assert client.get("/readyz").status_code == 200
+        body = {"email": "a@example.com"}
+        assert (
+            client.post("/privacy-requests", json=body).headers["x-team"] == "privacy"
+        )
+
+
+def test_an_answer_once_accepted_is_accepted_for_ever(
+    template: Path, tmp_path: Path
+) -> None:
+    """An update replaces an answer that a validator refuses by its default, silently."""
+    for version, revision in RELEASES.items():
+        source = subprocess.run(
+            ["git", "show", f"{revision}:tests/test_questions.py"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        accepted = {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for node in ast.parse(source).body
+            if isinstance(node, ast.Assign)
+            and node.targets[0].id.endswith("_TO_RENDER")
+        }
+        assert set(accepted) == {
+            f"{x}_TO_RENDER" for x in ("NAMES", "SLUGS", "DESCRIPTIONS")
+        }
+        longest = max(len(values) for values in accepted.values())
+        for number in range(longest):
+            answers = {
+                question: accepted[f"{kind}_TO_RENDER"][
+                    number % len(accepted[f"{kind}_TO_RENDER"])
+                ]
+                for kind, question in (
+                    ("NAMES", "project_name"),
+                    ("SLUGS", "project_slug"),
+                    ("DESCRIPTIONS", "description"),
+                )
+            }
+            answer(template, tmp_path / f"{version}-{number}", **answers)
+
+
+def test_no_released_path_is_gone(history: Project, tmp_path: Path) -> None:
+    """A path that the template deletes or renames takes the team's edits with it."""
+    newest = start(history, tmp_path / "newest", WORKING_TREE).files()
+    for version in RELEASES:
+        released = start(history, tmp_path / version, version).files()
+        assert set(released) <= set(newest), version
+
+
+def test_the_releases_are_those_of_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (\d+\.\d+\.\d+)$", changelog, re.MULTILINE)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert headings[0] == version
+    assert list(RELEASES) in (headings[::-1], headings[:0:-1])
+    for released, revision in RELEASES.items():
+        text = subprocess.run(
+            ["git", "show", f"{revision}:pyproject.toml"],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert text.returncode == 0, (
+            f"The commit of {released} is not in this clone: it needs the full history."
+        )
+        assert tomllib.loads(text.stdout)["project"]["version"] == released
