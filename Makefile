@@ -7,7 +7,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
-.PHONY: demo smoke test format pictures benchmark-generation
+.PHONY: demo smoke test format pictures benchmark-generation release
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -26,6 +26,9 @@ format: $(UV)
 
 pictures: $(UV)
 	$(UV) run --quiet python scripts/pictures.py
+
+release: $(UV)
+	$(UV) run --quiet python scripts/release.py
 
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py

@@ -7,6 +7,7 @@ from allpairspy import AllPairs
 ANSWERS: dict[str, list[object]] = {
     "license": ["MIT", "Apache-2.0", "proprietary"],
     "example": [True, False],
+    "ci": ["github", "gitlab", "none"],
 }
 
 ALL = [dict(zip(ANSWERS, values, strict=True)) for values in product(*ANSWERS.values())]

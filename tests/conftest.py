@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pytest_copie.plugin import Copie
 
-from tests.project import Project
+from tests.history import make_history
+from tests.project import ROOT, Project
 
-ROOT = Path(__file__).parents[1]
 Render = Callable[..., Project]
 
 
@@ -61,6 +61,12 @@ def installed(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Rende
     return installed
 
 
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The template's repository with all of its versions, as Copier sees them."""
+    return make_history(tmp_path_factory.mktemp("history") / "template")
+
+
 def pytest_configure() -> None:
     for program in ("git", "uv"):
         if shutil.which(program) is None:
@@ -68,3 +74,22 @@ def pytest_configure() -> None:
     # What the machine sets for services of its own must not reach the rendered ones.
     for name in ("DATABASE_URL", "ENVIRONMENT", "DEBUG", "VIRTUAL_ENV"):
         os.environ.pop(name, None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured, for the release notes."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+    ]
+    updates = [report for report in reports if "update" in dict(report.user_properties)]
+    if updates:
+        clean = sum(report.passed for report in updates)
+        terminalreporter.write_line(
+            f"{clean} of {len(updates)} updates (version, path and edits) were clean, "
+            "lost no edit and missed no change."
+        )
+    for report in reports:
+        if "measure" in (properties := dict(report.user_properties)):
+            terminalreporter.write_line(properties["measure"])

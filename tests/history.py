@@ -1,16 +1,17 @@
 """The released versions of the template, and the one that is being made."""
 
+import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
-from tests.conftest import ROOT
-from tests.project import Project
+from tests.project import ROOT, Project
 
 RELEASES: dict[str, str] = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())
 WORKING_TREE = "1000.0.0"
 TOMORROW = "1001.0.0"
+ANSWERS = {"project_name": "Privacy Rights API", "description": 'It\'s "private".'}
 
 
 def make_history(path: Path) -> Project:
@@ -57,7 +58,7 @@ def change_everything(path: Path) -> None:
         "app/main.py": ("    # Yours between", "    await asyncio.sleep(0)\n"),
         ".gitignore.jinja": ("# Yours from", "tomorrow/\n"),
         ".env.example": ("# Yours from", "TOMORROW=true\n"),
-        "pyproject.toml.jinja": ("    # Yours from", '    "tomorrow",\n'),
+        "pyproject.toml.jinja": ("    # Yours from", '    "packaging",\n'),
     }
     for name, (anchor, line) in above.items():
         file = template / name
@@ -69,9 +70,54 @@ def change_everything(path: Path) -> None:
     main.write_text(
         text.replace("set_up(app)\n", "set_up(app)\napp.state.tomorrow = True\n")
     )
+    changelog = path / "CHANGELOG.md"
+    changelog.write_text(
+        changelog.read_text().replace(
+            "\n## ",
+            f"\n## {TOMORROW}\n\n- Everything changes.\n\n## {WORKING_TREE}\n\n"
+            "- The working tree.\n\n## ",
+            1,
+        )
+    )
     (template / "app" / "core" / "tomorrow.py").write_text('"""New."""\n')
     questions = path / "copier.yml"
     questions.write_text(
         questions.read_text()
         + "\ntomorrow:\n  type: bool\n  help: Is it tomorrow?\n  default: true\n"
     )
+
+
+def copier(project: Project, *arguments: str | Path) -> str:
+    """Run Copier on a project, without trusting the template."""
+    return project.run("copier", *arguments).stdout
+
+
+def start(history: Project, path: Path, version: str, **answers: object) -> Project:
+    """Return a project rendered from a version and committed."""
+    data = [f"--data={name}={value}" for name, value in {**ANSWERS, **answers}.items()]
+    project = Project(path)
+    path.mkdir(parents=True)
+    ref = f"--vcs-ref=v{version}"
+    copier(project, "copy", "--defaults", "--quiet", ref, *data, history.path, ".")
+    return project
+
+
+def commit(project: Project) -> None:
+    project.git("init", "--quiet")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--allow-empty", "--message", "Work")
+
+
+def update(project: Project, version: str, *arguments: str) -> None:
+    ref = f"--vcs-ref=v{version}"
+    copier(project, "update", "--defaults", "--quiet", ref, *arguments)
+
+
+def assert_clean(project: Project) -> None:
+    """Nothing unmerged, no rejected hunk, no marker. Copier exits with 0 even so."""
+    assert project.git("ls-files", "--unmerged") == ""
+    for path in project.files():
+        assert path.suffix != ".rej", path
+        if path.name != "output.txt":
+            text = (project.path / path).read_text()
+            assert not re.search(r"^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE), path

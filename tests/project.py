@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 
+ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 60
 
 

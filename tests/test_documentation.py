@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Render
-from tests.project import Project, wait_until
+from tests.conftest import Render
+from tests.project import ROOT, Project, wait_until
 
 # What a person has: without the environment that these tests run in.
 SYSTEM_PATH = os.pathsep.join(

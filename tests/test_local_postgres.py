@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -137,7 +137,7 @@ def test_it_survives_the_death_of_any_of_its_processes(project: Project) -> None
 
 
 def test_processes_killed_at_random_neither_fail_nor_leave_anything(
-    project: Project,
+    project: Project, record_property: Callable[..., None]
 ) -> None:
     chance = random.Random(20260101)
     python = project.path / ".venv" / "bin" / "python"
@@ -174,7 +174,11 @@ def test_processes_killed_at_random_neither_fail_nor_leave_anything(
                 failures.append(output)
 
     assert failures == []
-    print(f"{len(running)} processes started, {len(failures)} failed to get a server.")
+    record_property(
+        "measure",
+        f"{len(running)} processes started and killed at random: {len(failures)} failed "
+        "to get their PostgreSQL.",
+    )
 
 
 def test_it_runs_for_an_ordinary_user(project: Project) -> None:

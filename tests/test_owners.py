@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.combinations import ALL, name
-from tests.conftest import ROOT, Render
+from tests.conftest import Render
+from tests.project import ROOT
 from tests.test_updates import is_the_team_s
 
 ANCHOR = "Yours from here on: an update changes only what is above this line."
@@ -22,6 +24,11 @@ def documented() -> dict[str, list[str]]:
     return {owner: re.findall("`([^`]+)`", patterns) for owner, patterns in rows}
 
 
+def required() -> list[str]:
+    """Return the team's files that are rendered whenever they are not there."""
+    return yaml.safe_load((ROOT / "copier.yml").read_text())["_skip_if_exists"]
+
+
 def matches(path: Path, pattern: str) -> bool:
     if pattern.endswith("/**"):
         return path.is_relative_to(pattern.removesuffix("/**"))
@@ -35,7 +42,7 @@ def test_every_file_has_the_owner_that_the_reference_names(
     project = render(**answers)
     for path in project.files():
         owner = "template"
-        if is_the_team_s(path):
+        if is_the_team_s(path) or str(path) in required():
             owner = "team"
         elif ANCHOR in (project.path / path).read_text():
             owner = "shared"
@@ -53,7 +60,7 @@ def test_every_file_has_the_owner_that_the_reference_names(
 
 
 def test_every_pattern_of_the_reference_names_a_file(render: Render) -> None:
-    files = render().files()
+    files = [path for ci in ("github", "gitlab") for path in render(ci=ci).files()]
 
     for patterns in documented().values():
         for pattern in patterns:

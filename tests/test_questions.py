@@ -13,8 +13,8 @@ import yaml
 from copier._user_data import Question
 from markdown_it import MarkdownIt
 
-from tests.conftest import ROOT, Render
-from tests.project import Project
+from tests.conftest import Render
+from tests.project import ROOT, Project
 
 CONFIGURATION = yaml.safe_load((ROOT / "copier.yml").read_text())
 QUESTIONS = {

@@ -4,66 +4,32 @@ import ast
 import re
 import subprocess
 import tomllib
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.history import RELEASES, TOMORROW, WORKING_TREE, make_history
-from tests.project import Project
+from tests.history import (
+    RELEASES,
+    TOMORROW,
+    WORKING_TREE,
+    assert_clean,
+    commit,
+    start,
+    update,
+)
+from tests.project import ROOT, Project
 from tests.team import EDITS, Work, a_year
 from tests.test_questions import answer
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
-ANSWERS = {"project_name": "Privacy Rights API", "description": 'It\'s "private".'}
 # Every version to each that follows it directly, and step by step through all of them.
 PATHS = [
     *([old, new] for old, new in pairwise(VERSIONS)),
     *([old, TOMORROW] for old in VERSIONS[:-2]),
     *([VERSIONS[: VERSIONS.index(TOMORROW) + 1]] if len(RELEASES) > 1 else []),
 ]
-
-
-@pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return make_history(tmp_path_factory.mktemp("history") / "template")
-
-
-def copier(project: Project, *arguments: str | Path) -> str:
-    """Run Copier on a project, without trusting the template."""
-    return project.run("copier", *arguments).stdout
-
-
-def start(history: Project, path: Path, version: str, **answers: object) -> Project:
-    """Return a project rendered from a version and committed."""
-    data = [f"--data={name}={value}" for name, value in {**ANSWERS, **answers}.items()]
-    project = Project(path)
-    path.mkdir(parents=True)
-    ref = f"--vcs-ref=v{version}"
-    copier(project, "copy", "--defaults", "--quiet", ref, *data, history.path, ".")
-    return project
-
-
-def commit(project: Project) -> None:
-    project.git("init", "--quiet")
-    project.git("add", "--all")
-    project.git("commit", "--quiet", "--allow-empty", "--message", "Work")
-
-
-def update(project: Project, version: str, *arguments: str) -> None:
-    ref = f"--vcs-ref=v{version}"
-    copier(project, "update", "--defaults", "--quiet", ref, *arguments)
-
-
-def assert_clean(project: Project) -> None:
-    """Nothing unmerged, no rejected hunk, no marker. Copier exits with 0 even so."""
-    assert project.git("ls-files", "--unmerged") == ""
-    for path in project.files():
-        assert path.suffix != ".rej", path
-        if path.name != "output.txt":
-            text = (project.path / path).read_text()
-            assert not re.search(r"^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE), path
 
 
 def missing_changes(
@@ -100,8 +66,13 @@ def team_owned() -> list[str]:
 @pytest.mark.parametrize("path", PATHS, ids=" → ".join)
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
 def test_an_update_is_clean_and_loses_nothing(
-    history: Project, tmp_path: Path, path: list[str], edit, record_property
+    history: Project,
+    tmp_path: Path,
+    path: list[str],
+    edit: Callable[[Work], None],
+    record_property: Callable[..., None],
 ) -> None:
+    record_property("update", " → ".join(path))
     project = start(history, tmp_path / "project", path[0])
     work = Work(project)
     edit(work)
