@@ -36,7 +36,7 @@ benchmark-generation: $(UV)
 .PHONY: .demo
 .demo: $(UV)
 	rm -rf .demo
-	$(COPIER) copy --defaults --quiet --vcs-ref HEAD . .demo
+	$(COPIER) copy --defaults --quiet --vcs-ref HEAD "$(CURDIR)" .demo
 
 $(UV):
 	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12'

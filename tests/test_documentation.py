@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render
+from tests.history import commit
 from tests.project import ROOT, Project, wait_until
 
 # What a person has: without the environment that these tests run in.
@@ -101,7 +102,7 @@ def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
     render, dev, migrate, test = blocks(page, "console")
     model, create, read = blocks(page, "python")
     copy, _, git = render.splitlines()
-    clone.run(*copy.split())
+    clone.run("bash", "-c", copy)
     service = Project(clone.path.parent / "my-service")
     service.run(*git.split())
 
@@ -130,6 +131,20 @@ def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
 
     assert "1 failed" in failed.stdout
     assert "test_a_created_item_can_be_read" in failed.stdout
+
+
+def test_a_service_started_as_the_readme_says_can_be_updated(clone: Project) -> None:
+    _, copy = blocks(ROOT / "README.md", "console")
+    clone.run("bash", "-c", copy.replace("copier copy", "copier copy --defaults"))
+    service = Project(clone.path.parent / "my-service")
+    commit(service)
+    ini = clone.path / "template" / "alembic.ini"
+    ini.write_text(f"# The next version.\n{ini.read_text()}")
+    clone.git("commit", "--quiet", "--all", "--message", "The next version")
+
+    service.run("uvx", "copier", "update", "--defaults")
+
+    assert "next version" in (service.path / "alembic.ini").read_text()
 
 
 def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
