@@ -93,13 +93,17 @@ def copier(project: Project, *arguments: str | Path) -> str:
 
 
 def start(history: Project, path: Path, version: str, **answers: object) -> Project:
-    """Return a project rendered from a version and committed."""
-    data = [f"--data={name}={value}" for name, value in {**ANSWERS, **answers}.items()]
-    project = Project(path)
-    path.mkdir(parents=True)
-    ref = f"--vcs-ref=v{version}"
-    copier(project, "copy", "--defaults", "--quiet", ref, *data, history.path, ".")
-    return project
+    """Return a project rendered from a version, which nobody has worked on yet."""
+    arguments = {**ANSWERS, **answers}
+    key = " ".join([version, *(f"{name}={value}" for name, value in arguments.items())])
+    rendered = Project(history.path.parent / key.replace("/", "-"))
+    if not rendered.path.exists():
+        rendered.path.mkdir()
+        data = [f"--data={name}={value}" for name, value in arguments.items()]
+        ref = f"--vcs-ref=v{version}"
+        copy = ("copy", "--defaults", "--quiet", ref, *data, history.path, ".")
+        copier(rendered, *copy)
+    return rendered.copy(path)
 
 
 def commit(project: Project) -> None:

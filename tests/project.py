@@ -94,7 +94,7 @@ class Project:
     ) -> Generator[httpx2.Client]:
         """Run a command that serves on `port`, and give a client once it answers."""
         port = port or free_port()
-        assert not is_used(port), f"Something else listens on port {port}."
+        wait_until(lambda: not is_used(port))
         command = command or ("dev", "--port", str(port))
         with (
             self.start(*command, **environment) as process,

@@ -166,7 +166,7 @@ def test_an_answer_once_accepted_is_accepted_for_ever(
             text=True,
         ).stdout
         accepted = {
-            node.targets[0].id: ast.literal_eval(node.value)
+            node.targets[0].id: eval(compile(ast.Expression(node.value), "", "eval"))
             for node in ast.parse(source).body
             if isinstance(node, ast.Assign)
             and node.targets[0].id.endswith("_TO_RENDER")
