@@ -1,21 +1,23 @@
 """Runs the migrations: one process at a time, however many are started at once."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, NullPool, text
+from sqlalchemy import Connection, NullPool, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.config import settings
+from app.core.logging import configure_logging
 from app.models import Base
 
 LOCK_KEY = 7_251_838_104
 LOCK_TIMEOUT_SECONDS = 600
+# How long a migration waits for a table, and every request to that table behind it.
+TABLE_LOCK_TIMEOUT = "3s"
 
 
 @contextmanager
@@ -56,8 +58,14 @@ def configure(**target: Any) -> None:
     )
 
 
+def limit_waiting(connection: Connection) -> None:
+    """In a transaction only: an index built concurrently has to wait for others."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TABLE_LOCK_TIMEOUT}'")
+
+
 def migrate(connection: Connection) -> None:
     configure(connection=connection)
+    event.listen(connection, "begin", limit_waiting)
     with migration_lock(connection), context.begin_transaction():
         context.run_migrations()
 
@@ -68,8 +76,7 @@ async def migrate_online() -> None:
         await connection.run_sync(migrate)
 
 
-logging.basicConfig(format="%(message)s")
-logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
+configure_logging()
 
 if context.is_offline_mode():
     configure(url=settings.DATABASE_URL, literal_binds=True)

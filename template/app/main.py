@@ -25,8 +25,9 @@ app = FastAPI(
     description=settings.APP_DESCRIPTION,
     version=settings.APP_VERSION,
     debug=settings.DEBUG,
-    docs_url="/docs",
-    redoc_url="/redoc",
+    docs_url="/docs" if settings.DOCS else None,
+    redoc_url="/redoc" if settings.DOCS else None,
+    openapi_url="/openapi.json" if settings.DOCS else None,
     lifespan=lifespan,
 )
 app.include_router(api.router)

@@ -1,12 +1,33 @@
 """What every service has, whatever it is for."""
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.core import health
+from app.core.config import settings
+from app.core.database_errors import DatabaseErrors
+from app.core.envelope import put_in_envelope
 from app.core.errors import add_error_handlers
+from app.core.logging import configure_logging
+from app.core.problems import document_problems
 
 
 def set_up(app: FastAPI) -> None:
-    """Add the error handlers and the health routes."""
-    add_error_handlers(app)
+    """Add the health routes, and what makes every response true and alike."""
+    configure_logging()
     app.include_router(health.router)
+    add_error_handlers(app)
+    app.max_body_size = settings.MAX_BODY_BYTES
+    # The first is the innermost. What a team adds afterwards is around all of these.
+    app.add_middleware(DatabaseErrors)
+    if settings.CORS_ORIGINS:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.CORS_ORIGINS,
+            allow_methods=["*"],
+            allow_headers=["*"],
+        )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS)
+    put_in_envelope(app)
+    document_problems(app)

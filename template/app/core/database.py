@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from app.core.config import settings
 from app.core.pool import replace_dead_connections
+from app.core.slow_statements import log_slow_statements
 
 
 class Base(DeclarativeBase):
@@ -43,7 +44,10 @@ def _connect_args() -> dict[str, Any]:
         "command_timeout": settings.DB_STATEMENT_TIMEOUT + 1,
         "server_settings": {
             "application_name": settings.APP_TITLE,
+            # A query whose client has gone ends too, within a second.
+            "client_connection_check_interval": "1000",
             "statement_timeout": str(statement_timeout),
+            "lock_timeout": str(int(settings.DB_LOCK_TIMEOUT * 1000)),
             "idle_in_transaction_session_timeout": str(2 * statement_timeout),
         },
     }
@@ -59,6 +63,7 @@ engine = create_async_engine(
     connect_args=_connect_args(),
 )
 replace_dead_connections(engine)
+log_slow_statements(engine)
 
 async_session_factory = async_sessionmaker(
     engine,

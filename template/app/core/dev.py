@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from app.core.config import settings
+from app.core.logging import configure_logging
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +24,7 @@ def main() -> None:
         parser.error(
             f"ENVIRONMENT is {settings.ENVIRONMENT}: run uvicorn app.main:app instead"
         )
+    configure_logging()
     migrate()
     url = f"http://{arguments.host}:{arguments.port}/docs"
     print(f"{settings.APP_TITLE}: {url}", flush=True)  # noqa: T201
@@ -30,6 +32,8 @@ def main() -> None:
         "app.main:app",
         host=arguments.host,
         port=arguments.port,
+        log_config=None,
+        access_log=False,
         reload=True,
         reload_dirs=[str(ROOT / "app")],
     )

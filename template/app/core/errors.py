@@ -1,10 +1,17 @@
-"""What a service raises when a request cannot be done, and the response it becomes."""
+"""What a service raises when a request cannot be done, and how it is answered."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from sqlalchemy.exc import IntegrityError
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.core.problems import Problem
+
+MAX_ERRORS = 20
+MAX_LENGTH = 200
 
 
 class ServiceError(Exception):
@@ -21,25 +28,44 @@ class ConflictError(ServiceError):
     status = HTTPStatus.CONFLICT
 
 
-class Problem(JSONResponse):
-    """A problem details document (RFC 9457)."""
+class PreconditionFailedError(ServiceError):
+    status = HTTPStatus.PRECONDITION_FAILED
 
-    media_type = "application/problem+json"
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
-        content = {"title": status.phrase, "status": status, "detail": detail}
-        super().__init__(content, status)
+class PreconditionRequiredError(ServiceError):
+    status = HTTPStatus.PRECONDITION_REQUIRED
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error a service or the database raises with problem details."""
+    """Answer what services, validation and the framework raise with a problem."""
 
     @app.exception_handler(ServiceError)
     async def _(request: Request, error: ServiceError) -> Problem:
         return Problem(error.status, str(error))
 
-    @app.exception_handler(IntegrityError)
-    async def _(request: Request, error: IntegrityError) -> Problem:
-        # The database's own words would show table names and values.
-        detail = "The change contradicts what is stored already."
-        return Problem(HTTPStatus.CONFLICT, detail)
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> Problem:
+        return Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The request is not valid.",
+            errors=_fields(error.errors()),
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> Problem:
+        return Problem(error.status_code, error.detail, headers=error.headers)
+
+
+def _fields(errors: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return where and why, but never the value: it may be a secret, or endless."""
+    return [
+        {
+            "loc": [
+                part if isinstance(part, int) else str(part)[:MAX_LENGTH]
+                for part in error["loc"]
+            ],
+            "msg": error["msg"][:MAX_LENGTH],
+            "type": error["type"],
+        }
+        for error in errors[:MAX_ERRORS]
+    ]

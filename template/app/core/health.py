@@ -1,6 +1,7 @@
 """Whether the process lives, and whether it is ready to serve: for load balancers."""
 
 import asyncio
+import threading
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -11,13 +12,17 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.database import engine
+from app.core.database_errors import DRIVER
 
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 READY_TIMEOUT_SECONDS = 1.5
 
 router = APIRouter(tags=["health"])
+# Set when the service is about to stop, so that no more requests are sent to it.
+draining = threading.Event()
 
 
 class Health(BaseModel):
@@ -30,10 +35,10 @@ async def livez() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={503: {"model": Health}})
+@router.get("/readyz", responses={503: {"model": Health, "description": "Not ready"}})
 async def readyz(response: Response) -> Health:
     """Answer 200 when the database does, and has the schema that this code needs."""
-    status = await _database_status()
+    status = "stopping" if draining.is_set() else await _database_status()
     if status != "ok":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return Health(status=status)
@@ -43,7 +48,12 @@ async def _database_status() -> str:
     try:
         async with asyncio.timeout(READY_TIMEOUT_SECONDS):
             applied = await _applied_revisions()
-    except (OSError, DBAPIError):  # A TimeoutError is an OSError.
+    except (
+        OSError,
+        DBAPIError,
+        PoolTimeoutError,
+        *DRIVER,
+    ):  # TimeoutError: an OSError.
         return "database unavailable"
     heads, known = _revisions()
     # A revision unknown here comes from a newer release: it must suit this one too,

@@ -8,12 +8,11 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import UniqueConstraint, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
+from app.core.application import set_up
 from app.core.database import ReadSessionDep, SessionDep, engine
-from app.core.errors import add_error_handlers
 from app.models import IdentityPrimaryKeyMixin
 
 app = FastAPI()
-add_error_handlers(app)
 
 
 class Base(DeclarativeBase):
@@ -51,6 +50,9 @@ async def insert_by_mistake(session: ReadSessionDep) -> None:
     await session.execute(insert(Number).values(value=1))
 
 
+set_up(app)
+
+
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
     async with engine.begin() as connection:
@@ -81,14 +83,16 @@ async def test_a_commit_that_fails_reaches_the_client(client: AsyncClient) -> No
     responses = [await client.post("/1"), await client.post("/1")]
 
     assert [response.status_code for response in responses] == [200, 409]
+    assert responses[1].json()["fields"] == ["value"]
     assert (await client.get("/")).json() == [1]
 
 
 @pytest.mark.parametrize("mistake", ["add", "insert"])
 async def test_a_session_for_reading_refuses_to_write(
-    client: AsyncClient, mistake: str
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, mistake: str
 ) -> None:
-    with pytest.raises(RuntimeError, match="depend on SessionDep instead"):
-        await client.post(f"/by-mistake/{mistake}")
+    response = await client.post(f"/by-mistake/{mistake}")
 
+    assert response.status_code == 500
+    assert "depend on SessionDep instead" in caplog.text
     assert (await client.get("/")).json() == []

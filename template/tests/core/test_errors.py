@@ -1,13 +1,24 @@
 """What a client is told when a request cannot be done."""
 
-import pytest
-from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated
 
-from app.core.errors import ConflictError, NotFoundError, add_error_handlers
+import pytest
+from fastapi import FastAPI, Header
+from httpx2 import ASGITransport, AsyncClient
+from pydantic import BaseModel
+
+from app.core.application import set_up
+from app.core.config import settings
+from app.core.errors import ConflictError, NotFoundError
 
 app = FastAPI()
-add_error_handlers(app)
+
+
+class Login(BaseModel):
+    name: str
+    password: int
 
 
 @app.get("/missing")
@@ -20,20 +31,144 @@ async def conflicting() -> None:
     raise ConflictError("Request 7 is closed.")
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "title", "detail"),
-    [
-        ("/missing", 404, "Not Found", "There is no request 7."),
-        ("/conflicting", 409, "Conflict", "Request 7 is closed."),
-    ],
-)
-async def test_an_error_of_a_service_is_a_problem_document(
-    path: str, status: int, title: str, detail: str
-) -> None:
+@app.get("/mistaken")
+async def mistaken() -> None:
+    raise ValueError("s3cret")
+
+
+@app.get("/endless")
+async def endless() -> None:
+    await asyncio.sleep(60)
+
+
+@app.post("/login")
+async def login(body: Login, x_token: Annotated[int, Header()] = 0) -> None: ...
+
+
+set_up(app)
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
     transport = ASGITransport(app)
     async with AsyncClient(transport=transport, base_url="http://test") as client:
-        response = await client.get(path)
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "title", "detail"),
+    [
+        ("GET", "/missing", 404, "Not Found", "There is no request 7."),
+        ("GET", "/conflicting", 409, "Conflict", "Request 7 is closed."),
+        ("GET", "/nowhere", 404, "Not Found", "Not Found"),
+        ("DELETE", "/missing", 405, "Method Not Allowed", "Method Not Allowed"),
+    ],
+)
+async def test_an_error_is_a_problem_document_with_the_request_s_id(
+    client: AsyncClient, method: str, path: str, status: int, title: str, detail: str
+) -> None:
+    response = await client.request(method, path, headers={"x-request-id": "abc-1"})
 
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json() == {"title": title, "status": status, "detail": detail}
+    assert response.headers["x-request-id"] == "abc-1"
+    assert response.json() == {
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": "abc-1",
+    }
+
+
+async def test_a_mistake_of_the_service_says_nothing_of_itself(
+    client: AsyncClient,
+) -> None:
+    response = await client.get("/mistaken")
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+    assert "s3cret" not in response.text
+
+
+async def test_a_bad_request_is_told_where_it_is_wrong_but_not_shown_its_values(
+    client: AsyncClient,
+) -> None:
+    response = await client.post(
+        "/login", json={"password": "s3cret"}, headers={"x-token": "t0ken"}
+    )
+
+    assert response.status_code == 422
+    assert sorted(error["loc"] for error in response.json()["errors"]) == [
+        ["body", "name"],
+        ["body", "password"],
+        ["header", "x-token"],
+    ]
+    assert "s3cret" not in response.text
+    assert "t0ken" not in response.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800", "password": NaN}',
+        b'{"name": "x", "password": 1e999}',
+        b'{"' + b"x" * 10_000 + b'": 1}',
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_a_bad_request(
+    client: AsyncClient, body: bytes
+) -> None:
+    headers = {"content-type": "application/json"}
+
+    response = await client.post("/login", content=body, headers=headers)
+
+    assert response.status_code in {400, 422}
+    assert response.headers["content-type"] == "application/problem+json"
+    assert len(response.content) < 4096
+
+
+async def test_a_body_that_is_too_large_is_refused(client: AsyncClient) -> None:
+    response = await client.post("/login", content=b"x" * (settings.MAX_BODY_BYTES + 1))
+
+    assert response.status_code == 413
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+async def test_a_request_that_takes_too_long_is_ended(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
+
+    response = await client.get("/endless")
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 65, "a b", 'a"b', "ä", "a,b"])
+async def test_a_request_id_that_could_confuse_a_log_is_replaced(
+    client: AsyncClient, request_id: str
+) -> None:
+    headers = {b"x-request-id": request_id.encode()}
+
+    response = await client.get("/missing", headers=headers)
+
+    assert response.headers["x-request-id"] not in {request_id, ""}
+
+
+async def test_the_openapi_document_names_every_error_s_form() -> None:
+    document = app.openapi()
+
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if status in {"422", "default"}:
+                    assert list(response["content"]) == ["application/problem+json"]
+            assert "default" in operation["responses"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]

@@ -1,0 +1,113 @@
+"""What the trouble that PostgreSQL reports means to a client."""
+
+import logging
+import re
+import socket
+from http import HTTPStatus
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+UNREACHABLE = (ConnectionError, TimeoutError, socket.gaierror)
+DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)
+# for what may well succeed when it is tried again: connection, transaction state
+# (read-only after a failover), rollback (deadlock), resources, object in use, operator
+# intervention (shutdown, statement timeout), system error.
+TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
+CONFLICTS = {
+    asyncpg.UniqueViolationError: "There is one with the same {fields} already.",
+    asyncpg.ForeignKeyViolationError: "What {fields} refers to is not there, or in use.",
+    asyncpg.ExclusionViolationError: "It collides with another one in {fields}.",
+}
+
+
+class DatabaseErrors:
+    """Answers the trouble of the database, and tries a read once more before.
+
+    Innermost of the middleware, around the routes: a commit belongs to a route. One more
+    try keeps a restart of PostgreSQL, or a connection killed in use, from readers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_know(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        may_retry = scope["method"] in {"GET", "HEAD"}
+        while True:
+            try:
+                await self.app(scope, receive, send_and_know)
+            except (PoolTimeoutError, DBAPIError, *UNREACHABLE, *DRIVER) as error:
+                problem = problem_of(error)
+                if started or problem is None:
+                    raise
+                if may_retry and _may_work_again(error):
+                    may_retry = False
+                    continue
+                await problem(scope, receive, send)
+            return
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Return what to tell the client, or None for a mistake of this code."""
+    driver_error = error.driver_exception if isinstance(error, DBAPIError) else error
+    state = getattr(driver_error, "sqlstate", None) or ""
+    # The text of the error would show values, and hashes or tokens among them.
+    logger.warning("database error: %s %s", type(driver_error).__name__, state)
+    for conflict, detail in CONFLICTS.items():
+        if isinstance(driver_error, conflict):
+            return _conflict(driver_error, detail)
+    if state[:2] in {"22", "23"}:
+        return Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The request holds a value that cannot be stored.",
+            errors=[],
+        )
+    if state[:2] in TRANSIENT or not state and not isinstance(error, DBAPIError):
+        return _unavailable()
+    return _unavailable() if _lost_connection(error) else None
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Try again."
+    )
+
+
+def _may_work_again(error: Exception) -> bool:
+    """Return whether to try at once: not after a timeout, which would only double it."""
+    state = getattr(getattr(error, "driver_exception", None), "sqlstate", None) or ""
+    return state.startswith("40") or _lost_connection(error)
+
+
+def _lost_connection(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(
+            error.driver_exception,
+            (asyncpg.InterfaceError, asyncpg.InternalClientError),
+        )
+    return isinstance(error, (ConnectionError, *DRIVER))
+
+
+def _conflict(error: asyncpg.PostgresError, detail: str) -> Problem:
+    # PostgreSQL names the columns, and then the values: "Key (name)=(x) already exists."
+    key = re.match(r"Key \((\w+(?:, \w+)*)\)=", getattr(error, "detail", None) or "")
+    fields = key[1].split(", ") if key else []
+    named = detail.format(fields=" and ".join(fields) or "value")
+    return Problem(HTTPStatus.CONFLICT, named, fields=fields)

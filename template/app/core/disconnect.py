@@ -1,0 +1,67 @@
+"""Ends the work of a request whose client has gone."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Message, Receive, Scope
+
+WATCH_AFTER_SECONDS = 1
+
+
+class Client:
+    """The client of one request, which is only watched when the answer takes long.
+
+    When it goes, the deadline of the request is now: a query that runs is cancelled.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, deadline: asyncio.Timeout
+    ) -> None:
+        self._receive, self._deadline = receive, deadline
+        lengths = [v for k, v in scope["headers"] if k == b"content-length"]
+        is_chunked = any(k == b"transfer-encoding" for k, _ in scope["headers"])
+        self._has_sent_all = not is_chunked and lengths in ([], [b"0"])
+        self._first: Message | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_to_watch)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def receive(self) -> Message:
+        """Return the next part of the request, or that the client has gone."""
+        if self._first is not None:
+            message, self._first = self._first, None
+            return message
+        if self._watch is not None:
+            await asyncio.shield(self._watch)
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._has_sent_all = not message.get("more_body", False)
+        return message
+
+    def _start_to_watch(self) -> None:
+        if self._has_sent_all:
+            self._watch = asyncio.create_task(self._wait_until_it_goes())
+
+    async def _wait_until_it_goes(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                break
+            self._first = message
+        if self._deadline.when() is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time())

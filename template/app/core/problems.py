@@ -1,0 +1,98 @@
+"""The body of every error: problem details (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong, as RFC 9457 has it."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
+class InvalidField(BaseModel):
+    """A part of the request, as a path into it, and what is wrong with it."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class InvalidRequest(ProblemDetails):
+    """What is wrong with a request, field by field."""
+
+    errors: list[InvalidField] = []
+
+
+class Problem(Response):
+    """A response that says what went wrong; a 503 says when to try again."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        status = int(status)
+        headers = dict(headers or {})
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        content = {
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "request_id": correlation_id.get(),
+            **members,
+        }
+        # As ASCII, for what a client sent back may not be encodable otherwise.
+        super().__init__(json.dumps(content).encode(), status, headers)
+
+
+def document_problems(app: FastAPI) -> None:
+    """Let the OpenAPI document say that every error is a problem document."""
+    generate = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, models = models_json_schema(
+            [(ProblemDetails, "serialization"), (InvalidRequest, "serialization")],
+            ref_template="#/components/schemas/{model}",
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(models["$defs"])
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for path in document["paths"].values():
+            for operation in path.values():
+                responses = operation["responses"]
+                if "422" in responses:
+                    responses["422"] = _response("Invalid request", InvalidRequest)
+                responses["default"] = _response("Any other error", ProblemDetails)
+        return document
+
+    app.openapi = openapi
+
+
+def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}

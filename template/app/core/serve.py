@@ -1,0 +1,48 @@
+"""`uv run serve`: the service as production runs it, in one process."""
+
+import argparse
+import signal
+import threading
+from types import FrameType
+
+import uvicorn
+
+from app.core import health
+from app.core.config import settings
+
+
+class Server(uvicorn.Server):
+    """Says that it is no longer ready before it stops to listen.
+
+    A load balancer goes on sending requests until it has noticed.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM and not health.draining.is_set():
+            health.draining.set()
+            stop = super().handle_exit
+            threading.Timer(settings.DRAIN_SECONDS, stop, (sig, frame)).start()
+        else:
+            super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    """Serve until SIGTERM, and end when the requests in flight have been answered."""
+    parser = argparse.ArgumentParser("serve", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    parser.add_argument("--port", default=8000, type=int, help="default: %(default)s")
+    arguments = parser.parse_args()
+    config = uvicorn.Config(
+        "app.main:app",
+        host=arguments.host,
+        port=arguments.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.SHUTDOWN_SECONDS,
+    )
+    Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Logs the statements that take long."""
+
+import logging
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.config import settings
+
+logger = logging.getLogger(__name__)
+
+
+def log_slow_statements(engine: AsyncEngine) -> None:
+    """Log what takes longer than DB_SLOW_STATEMENT: the statement, never its values."""
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def _(
+        connection: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool
+    ) -> None:
+        context.started = perf_counter()
+
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def _(
+        connection: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool
+    ) -> None:
+        seconds = perf_counter() - context.started
+        if seconds >= settings.DB_SLOW_STATEMENT:
+            logger.warning(
+                "slow statement", extra={"sql": sql, "seconds": round(seconds, 3)}
+            )

@@ -1,0 +1,105 @@
+"""What the trouble of PostgreSQL becomes, through HTTP and on a real one."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import text
+
+from app.core.application import set_up
+from app.core.database import ReadSessionDep, SessionDep
+
+app = FastAPI()
+killed = []
+
+
+@app.post("/raise/{state}")
+async def raise_state(session: SessionDep, state: str) -> None:
+    """Let PostgreSQL report an error of its own."""
+    if not state.isalnum():
+        raise ValueError(state)
+    body = f"BEGIN RAISE EXCEPTION 's3cret' USING ERRCODE = '{state}'; END"
+    await session.execute(text(f"DO $$ {body} $$"))
+
+
+@app.post("/store")
+async def store(session: SessionDep, value: str) -> None:
+    await session.execute(text("SELECT CAST(:value AS text)"), {"value": value})
+
+
+@app.get("/killed-once")
+async def killed_once(session: ReadSessionDep) -> int:
+    """Lose the connection in use, the first time."""
+    if not killed:
+        killed.append(True)
+        await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    return await session.scalar(text("SELECT 1"))
+
+
+@app.get("/slow")
+async def slow(session: SessionDep) -> None:
+    await session.execute(text("SET LOCAL statement_timeout = 10"))
+    await session.execute(text("SELECT pg_sleep(10)"))
+
+
+set_up(app)
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("23505", 409),  # unique_violation
+        ("23503", 409),  # foreign_key_violation
+        ("23P01", 409),  # exclusion_violation
+        ("23514", 422),  # check_violation
+        ("22003", 422),  # numeric_value_out_of_range
+        ("25006", 503),  # read_only_sql_transaction
+        ("40001", 503),  # serialization_failure
+        ("40P01", 503),  # deadlock_detected
+        ("53300", 503),  # too_many_connections
+        ("55P03", 503),  # lock_not_available
+        ("57014", 503),  # query_canceled
+        ("57P01", 503),  # admin_shutdown
+        ("42P01", 500),  # undefined_table
+        ("P0001", 500),  # raise_exception
+    ],
+)
+async def test_an_error_has_the_status_of_who_can_do_something_about_it(
+    client: AsyncClient, state: str, status: int
+) -> None:
+    response = await client.post(f"/raise/{state}")
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert ("retry-after" in response.headers) == (status == 503)
+    assert "s3cret" not in response.text
+
+
+async def test_a_value_that_postgresql_cannot_store_is_a_bad_request(
+    client: AsyncClient,
+) -> None:
+    response = await client.post("/store", params={"value": "nul\0"})
+
+    assert response.status_code == 422
+
+
+async def test_a_read_survives_the_loss_of_its_connection(client: AsyncClient) -> None:
+    response = await client.get("/killed-once")
+
+    assert (response.status_code, response.json()) == (200, 1)
+
+
+async def test_a_statement_that_takes_too_long_is_not_tried_again(
+    client: AsyncClient,
+) -> None:
+    response = await client.get("/slow")
+
+    assert response.status_code == 503

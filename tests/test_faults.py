@@ -1,0 +1,342 @@
+"""What a service in production answers when the network and PostgreSQL fail it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Generator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.conftest import Render
+from tests.postgres import Postgres
+from tests.project import Project, free_port, wait_until
+
+pytestmark = pytest.mark.xdist_group("faults")
+Measure = Callable[[str], None]
+
+
+@pytest.fixture
+def measure(record_property: Callable[[str, object], None]) -> Measure:
+    return lambda text: record_property("measure", text)
+
+
+@pytest.fixture(scope="module")
+def project(installed: Render) -> Project:
+    return installed()
+
+
+@pytest.fixture(scope="module")
+def postgres(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Postgres]:
+    postgres = Postgres(project, tmp_path_factory.mktemp("postgres"))
+    postgres.start()
+    yield postgres
+    postgres.close()
+
+
+@contextlib.contextmanager
+def service(
+    project: Project, postgres: Postgres, **environment: str
+) -> Generator[httpx2.Client]:
+    """Serve as production does, on an empty table."""
+    port = free_port()
+    settings = {
+        "ENVIRONMENT": "production",
+        "DATABASE_URL": postgres.url,
+        **environment,
+    }
+    project.run("alembic", "upgrade", "head", **settings)
+    postgres.query("TRUNCATE item")
+    command = ("python", "-m", "app.core.serve", "--port", str(port))
+    with project.serve(*command, port=port, **settings) as client:
+        client.get("/readyz").raise_for_status()
+        yield client
+
+
+@pytest.fixture
+def client(project: Project, postgres: Postgres) -> Generator[httpx2.Client]:
+    with service(project, postgres) as client:
+        yield client
+
+
+def concurrently(
+    client: httpx2.Client,
+    work: Callable[[httpx2.AsyncClient], Coroutine[Any, Any, Any]],
+) -> Any:
+    """Run a coroutine with a client for many requests at once."""
+
+    async def run() -> Any:
+        limits = httpx2.Limits(max_connections=400, max_keepalive_connections=400)
+        async with httpx2.AsyncClient(
+            base_url=client.base_url, timeout=30, limits=limits
+        ) as many:
+            return await work(many)
+
+    return asyncio.run(run())
+
+
+def timed(
+    client: httpx2.Client, method: str, path: str, **kwargs: Any
+) -> tuple[int, float]:
+    start = time.monotonic()
+    status = client.request(method, path, **kwargs).status_code
+    return status, time.monotonic() - start
+
+
+@contextlib.contextmanager
+def locked_table(project: Project, postgres: Postgres) -> Generator[None]:
+    """Hold the lock that a careless migration takes, as long as the context lasts."""
+    statements = ("BEGIN", "LOCK TABLE item", "SELECT pg_sleep(60)")
+    commands = [part for statement in statements for part in ("-c", statement)]
+    locks = (
+        "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock'"
+    )
+    with project.start(postgres.programs / "psql", postgres.url, *commands):
+        wait_until(lambda: postgres.query(locks) != "0")
+        yield
+
+
+def seconds_until(happened: Callable[[], bool]) -> float:
+    start = time.monotonic()
+    wait_until(happened)
+    return time.monotonic() - start
+
+
+def test_while_postgresql_is_down_the_answer_is_503_at_once_and_then_good_again(
+    client: httpx2.Client, postgres: Postgres, measure: Measure
+) -> None:
+    postgres.stop()
+    answers = {
+        "GET /readyz": timed(client, "GET", "/readyz"),
+        "GET /livez": timed(client, "GET", "/livez"),
+        "GET /items": timed(client, "GET", "/items"),
+        "POST /items": timed(client, "POST", "/items", json={"name": "Lamp"}),
+    }
+    problem = client.get("/items")
+    postgres.start()
+    back = seconds_until(lambda: client.get("/items").status_code == 200)
+
+    assert [status for status, _ in answers.values()] == [503, 200, 503, 503]
+    assert problem.headers["retry-after"] == "1"
+    assert problem.headers["content-type"] == "application/problem+json"
+    slowest = max(seconds for _, seconds in answers.values())
+    assert slowest < 2
+    assert back < 1
+    assert client.get("/readyz").status_code == 200
+    measure(
+        f"PostgreSQL down: 503 after {slowest:.2f} s at most, back in {back:.2f} s."
+    )
+
+
+def test_while_postgresql_is_frozen_every_answer_comes(
+    client: httpx2.Client, postgres: Postgres, measure: Measure
+) -> None:
+    client.get("/items")
+    postgres.signal(signal.SIGSTOP)
+    try:
+
+        async def ask(many: httpx2.AsyncClient) -> list[tuple[str, int, float]]:
+            async def one(path: str) -> tuple[str, int, float]:
+                start = time.monotonic()
+                response = await many.get(path)
+                return path, response.status_code, time.monotonic() - start
+
+            paths = ["/items"] * 60 + ["/readyz"] * 3
+            waiting = [asyncio.create_task(one(path)) for path in paths]
+            await asyncio.sleep(1)
+            alive = [await one("/livez") for _ in range(3)]
+            return [*await asyncio.gather(*waiting), *alive]
+
+        answers = concurrently(client, ask)
+    finally:
+        postgres.signal(signal.SIGCONT)
+    back = seconds_until(lambda: client.get("/items").status_code == 200)
+
+    outcomes = Counter((path, status) for path, status, _ in answers)
+    assert outcomes == {("/items", 503): 60, ("/readyz", 503): 3, ("/livez", 200): 3}
+    slowest = max(seconds for _, _, seconds in answers)
+    alive = max(seconds for path, _, seconds in answers if path == "/livez")
+    assert slowest < 10
+    measure(
+        f"PostgreSQL frozen: 63 of 63 answers are 503, the last after {slowest:.1f} s; "
+        f"/livez after {alive * 1000:.0f} ms; good again {back:.1f} s after it wakes."
+    )
+
+
+def test_reads_survive_storms_of_killed_connections(
+    client: httpx2.Client, postgres: Postgres, measure: Measure
+) -> None:
+    kill = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+
+    async def ask(many: httpx2.AsyncClient) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        stop = asyncio.Event()
+
+        async def read() -> None:
+            while not stop.is_set():
+                statuses[(await many.get("/items")).status_code] += 1
+
+        readers = [asyncio.create_task(read()) for _ in range(8)]
+        for _ in range(16):
+            await asyncio.to_thread(postgres.query, kill)
+            await asyncio.sleep(0.15)
+        stop.set()
+        await asyncio.gather(*readers)
+        return statuses
+
+    statuses = concurrently(client, ask)
+
+    measure(f"Connections killed in 16 storms under reads: {dict(statuses)}.")
+    assert set(statuses) == {200}
+
+
+def test_a_locked_table_makes_readers_wait_no_longer_than_the_settings_say(
+    client: httpx2.Client, postgres: Postgres, project: Project, measure: Measure
+) -> None:
+    async def ask(many: httpx2.AsyncClient) -> list[tuple[int, float]]:
+        async def one() -> tuple[int, float]:
+            start = time.monotonic()
+            status = (await many.get("/items")).status_code
+            return status, time.monotonic() - start
+
+        return await asyncio.gather(*(one() for _ in range(150)))
+
+    with locked_table(project, postgres):
+        answers = concurrently(client, ask)
+    drained = seconds_until(lambda: client.get("/items").status_code == 200)
+
+    assert Counter(status for status, _ in answers) == {503: 150}
+    first, last = min(s for _, s in answers), max(s for _, s in answers)
+    assert first < 3.5
+    assert last < 7
+    measure(
+        f"150 readers of a locked table: 150 × 503, the first after {first:.1f} s, the "
+        f"last after {last:.1f} s, good again after {drained:.2f} s."
+    )
+
+
+def test_a_database_that_became_read_only_is_a_503_to_writers(
+    client: httpx2.Client, postgres: Postgres
+) -> None:
+    numbers = count()
+
+    def write() -> int:
+        body = {"name": f"Lamp {next(numbers)}"}
+        return client.post("/items", json=body).status_code
+
+    assert write() == 201
+    postgres.query("ALTER SYSTEM SET default_transaction_read_only = on")
+    postgres.query("SELECT pg_reload_conf()")
+    wait_until(lambda: write() == 503)
+    readers = client.get("/items").status_code
+    postgres.query("ALTER SYSTEM RESET default_transaction_read_only")
+    postgres.query("SELECT pg_reload_conf()")
+
+    assert readers == 200
+    wait_until(lambda: write() == 201)
+
+
+def test_two_who_want_the_same_name_get_one_201_and_409s(
+    client: httpx2.Client, measure: Measure
+) -> None:
+    async def ask(many: httpx2.AsyncClient) -> Counter[int]:
+        responses = await asyncio.gather(
+            *(
+                many.post("/items", json={"name": f"Lamp {number % 5}"})
+                for number in range(100)
+            )
+        )
+        assert all(
+            r.json()["fields"] == ["name"] for r in responses if r.status_code == 409
+        )
+        return Counter(response.status_code for response in responses)
+
+    statuses = concurrently(client, ask)
+
+    measure(f"A race of 20 for each of 5 names: {dict(statuses)}.")
+    assert statuses == {201: 5, 409: 95}
+
+
+def test_clients_that_disconnect_leave_no_work_behind(
+    client: httpx2.Client, postgres: Postgres, project: Project, measure: Measure
+) -> None:
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+        " AND pid <> pg_backend_pid() AND query LIKE '%FROM item%'"
+    )
+
+    async def ask(many: httpx2.AsyncClient) -> None:
+        tasks = [asyncio.create_task(many.get("/items")) for _ in range(40)]
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    with locked_table(project, postgres):
+        concurrently(client, ask)
+        at_once = postgres.query(busy)
+        idle = seconds_until(lambda: postgres.query(busy) == "0")
+
+    assert idle < 4
+    measure(
+        f"40 clients disconnect: {at_once} backends busy at once, 0 after {idle:.1f} s."
+    )
+
+
+def test_sigterm_under_load_fails_no_request_and_ends_with_0(
+    project: Project, postgres: Postgres, measure: Measure
+) -> None:
+    with service(project, postgres, DRAIN_SECONDS="0.5") as client:
+        (process,) = [
+            int(path.name)
+            for path in Path("/proc").glob("[0-9]*")
+            if f"app.core.serve\0--port\0{client.base_url.port}"
+            in (path / "cmdline").read_text(errors="replace")
+        ]
+
+        async def ask(many: httpx2.AsyncClient) -> Counter[object]:
+            outcomes: Counter[object] = Counter()
+
+            async def one(number: int) -> None:
+                try:
+                    response = await many.post("/items", json={"name": f"{number}"})
+                    outcomes[response.status_code] += 1
+                except httpx2.TransportError as error:
+                    outcomes[type(error).__name__] += 1
+
+            running, ready = [], True
+            for number in range(1000):
+                if number == 400:
+                    os.kill(process, signal.SIGTERM)
+                if number % 20 == 0 and number >= 400:
+                    with contextlib.suppress(httpx2.TransportError):
+                        ready = (await many.get("/readyz")).status_code == 200
+                if not ready:
+                    break
+                running.append(asyncio.create_task(one(number)))
+                await asyncio.sleep(1 / 200)
+            await asyncio.gather(*running)
+            return outcomes
+
+        outcomes = concurrently(client, ask)
+        wait_until(lambda: not Path(f"/proc/{process}").exists() or is_zombie(process))
+    output = (project.path / "output.txt").read_text()
+
+    measure(f"SIGTERM at 200 requests a second: {dict(outcomes)}.")
+    assert set(outcomes) == {201}
+    assert "Application shutdown complete" in output
+
+
+def is_zombie(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1][1] == "Z"
