@@ -51,6 +51,7 @@ def service(
     settings = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": postgres.url,
+        "DOCS": "true",
         **environment,
     }
     project.run("alembic", "upgrade", "head", **settings)

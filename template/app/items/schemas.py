@@ -6,11 +6,13 @@ from typing import Annotated
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.core.json_types import JsonInteger
+
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)
 ]
 Description = Annotated[str, StringConstraints(max_length=1000)]
-Quantity = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Quantity = Annotated[JsonInteger, Field(ge=0, le=2**31 - 1)]
 
 
 class ItemCreate(BaseModel):

@@ -1,0 +1,240 @@
+"""Whatever a client sends, the answer is a 4xx that says why, and never a 5xx."""
+
+import itertools
+import json
+import select
+import socket
+from collections import Counter
+from collections.abc import Generator
+
+import httpx2
+import pytest
+
+from tests.postgres import Postgres
+from tests.project import Project
+from tests.test_faults import Measure, client, measure, postgres, project  # noqa: F401
+
+pytestmark = pytest.mark.xdist_group("faults")
+ID = "/items/01900000-0000-7000-8000-000000000000"
+JSON = {"content-type": "application/json"}
+VALUES: list[object] = [
+    *(None, True, 1.5, -1, 2**31, 2**63, 10**400, "", " ", "x" * 101, "x" * 10_000),
+    *("nul\x00", [], ["x"], {}, {"x": 1}, "\u0000", "\t", "\u200b\x00"),
+]
+RAW_VALUES = [
+    *(b'"\\ud800"', b'"\\udc00\\ud800"', b"NaN", b"Infinity", b"-Infinity", b"1e999"),
+    *(
+        b'"\xff\xfe"',
+        b"01",
+        b"0x10",
+        b"'x'",
+        b"undefined",
+        b'"\\x41"',
+        b"1_000",
+        b"--1",
+    ),
+]
+BODIES = [
+    *(b"", b" ", b"{", b"}", b"[", b"null", b"1", b'"x"', b"[]", b"{}", b"{]", b"\x00"),
+    *(b'{"name": "x",}', b'{"name" "x"}', b"{'name': 'x'}", b"\xff\xfe{}", b"name=x"),
+    *(
+        b"[" * 50_000,
+        b'{"a":' * 50_000,
+        b'{"name": "x"} {}',
+        b"<item/>",
+        b"\xef\xbb\xbf{",
+    ),
+]
+CONTENT_TYPES = [
+    *(
+        "text/plain",
+        "application/xml",
+        "multipart/form-data",
+        "x",
+    ),
+    *("application/x-www-form-urlencoded", "application/octet-stream", "", "text/html"),
+]
+QUERIES = [
+    *(
+        "limit=0",
+        "limit=-1",
+        "limit=101",
+        f"limit={2**63}",
+        f"limit={10**400}",
+        "limit=",
+    ),
+    *(
+        "limit=x",
+        "limit=1.5",
+        "limit=NaN",
+        "limit=1e3",
+        "limit=%00",
+        "limit=%ff",
+        "after=",
+    ),
+    *(
+        "after=x",
+        "after=%00",
+        "after=1",
+        "after=%F0%9F",
+        f"after={'0' * 5000}",
+        "limit=٣²",
+    ),
+    *(
+        "limit=1&limit=x",
+        "after=null",
+        "limit[]=1x&limit=z",
+        "limit=true",
+        "after=%27--",
+    ),
+]
+PATHS = [
+    *("/items/x", "/items/%00", "/items/1", "/items/%ff", "/items/null", "/nowhere"),
+    *(
+        "/ITEMS",
+        f"/items/{'x' * 5000}",
+        "/%2e%2e/etc/passwd",
+        "/items/;drop",
+        "/items/%0a",
+    ),
+]
+RAW_REQUESTS = [
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /items\r\n\r\n",
+    b"\x16\x03\x01\x00",
+    b"GET /items HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+    b"GET /items HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    b"GET /items HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+    b"POST /items HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n",
+    b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+]
+
+
+def requests() -> Generator[tuple[str, str, dict[str, object]]]:
+    """Each bad request: method, path, and what httpx sends."""
+    for field, value in itertools.product(("name", "description", "quantity"), VALUES):
+        if field == "description" and value in (
+            None,
+            "",
+            " ",
+            "x" * 101,
+            "\t",
+            "\u200b",
+        ):
+            continue
+        body = json.dumps({"name": "Lamp", field: value}).encode()
+        yield "POST", "/items", {"content": body, "headers": JSON}
+    for field, raw in itertools.product(("name", "quantity"), RAW_VALUES):
+        body = b'{"name": "Lamp", "%s": %s}' % (field.encode(), raw)
+        yield "POST", "/items", {"content": body, "headers": JSON}
+    for method, body in itertools.product(("POST", "PATCH"), BODIES):
+        if (method, body) != ("PATCH", b"{}"):
+            path = "/items" if method == "POST" else ID
+            yield method, path, {"content": body, "headers": JSON}
+    for kind in CONTENT_TYPES:
+        headers = {"content-type": kind}
+        yield "POST", "/items", {"content": b'{"name": "Lamp"}', "headers": headers}
+    yield "POST", "/items", {"json": {"name": "Lamp", "unknown": 1}}
+    yield "POST", "/items", {"json": {"name": "Lamp", "id": "x"}}
+    for query in QUERIES:
+        yield "GET", f"/items?{query}", {}
+    for path in PATHS:
+        yield "GET", path, {}
+    for method in ("PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
+        yield method, "/items", {}
+    yield "POST", "/items", {"content": b"x" * 2_000_000, "headers": JSON}
+
+
+def test_bad_requests_are_4xx(
+    client: httpx2.Client,  # noqa: F811
+    postgres: Postgres,  # noqa: F811
+    measure: Measure,  # noqa: F811
+) -> None:
+    outcomes: Counter[int] = Counter()
+    wrong = []
+    for method, path, options in requests():
+        response = client.request(method, path, timeout=10, **options)
+        outcomes[response.status_code] += 1
+        case = f"{method} {path[:60]} {str(options)[:120]}"
+        is_problem = response.headers.get("content-type") == "application/problem+json"
+        if response.status_code >= 500 or (
+            response.status_code >= 400
+            and not (is_problem and response.json()["request_id"])
+        ):
+            wrong.append(f"{response.status_code} {case}: {response.text[:100]}")
+        elif response.status_code < 400:
+            wrong.append(f"{response.status_code} {case}: accepted")
+        if len(response.content) > 4096:
+            wrong.append(f"{len(response.content)} bytes: {case}")
+
+    measure(f"{outcomes.total()} bad requests: {dict(sorted(outcomes.items()))}.")
+    assert wrong == [], "\n".join(wrong)
+    assert outcomes.total() >= 150
+    assert postgres.query("SELECT count(*) FROM item") == "0"
+
+
+@pytest.mark.parametrize("raw", RAW_REQUESTS, ids=repr)
+def test_what_is_not_http_is_refused(client: httpx2.Client, raw: bytes) -> None:  # noqa: F811
+    address = (client.base_url.host, client.base_url.port)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(100)
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
+    assert client.get("/livez").status_code == 200
+
+
+def test_a_chunked_body_without_end_is_cut_off(
+    client: httpx2.Client,  # noqa: F811
+    measure: Measure,  # noqa: F811
+) -> None:
+    address = (client.base_url.host, client.base_url.port)
+    head = b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    sent = 0
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        while not select.select([connection], [], [], 0)[0] and sent < 100_000_000:
+            connection.sendall(chunk)
+            sent += len(chunk)
+        answer = connection.recv(65_536)
+
+    measure(
+        f"A chunked body without end: {answer[9:12].decode()} after {sent / 1e6:.1f} MB."
+    )
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert sent < 10_000_000
+
+
+def test_a_failed_request_drops_no_neighbor(client: httpx2.Client) -> None:  # noqa: F811
+    address = (client.base_url.host, client.base_url.port)
+    bad = b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{"
+    good = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(bad + good)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 422" in answer
+    assert b"HTTP/1.1 200" in answer
+
+
+def test_a_fuzzer_finds_nothing(
+    project: Project,  # noqa: F811
+    client: httpx2.Client,  # noqa: F811
+    measure: Measure,  # noqa: F811
+) -> None:
+    command = (
+        *("uvx", "--from", "schemathesis>=4.32", "schemathesis", "run"),
+        *("--checks", "all", "--max-examples", "700", "--seed", "1", "--workers", "1"),
+    )
+    document = str(client.base_url.join("/openapi.json"))
+
+    result = project.run(*command, document, check=False)
+
+    summary = [
+        line.strip() for line in result.stdout.splitlines() if "generated" in line
+    ]
+    measure(f"schemathesis: {' '.join(summary) or result.stdout[-300:]}")
+    assert result.returncode == 0, result.stdout[-6000:]
