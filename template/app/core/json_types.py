@@ -1,6 +1,4 @@
-"""Types that are as strict as JSON Schema, where Pydantic's own are more generous."""
-
-from typing import Annotated
+"""What makes Pydantic's types as strict as JSON Schema, where they are more generous."""
 
 from pydantic import BeforeValidator
 
@@ -11,5 +9,10 @@ def _number(value: object) -> object:
     return value
 
 
-# 1 and 1.0, but neither true nor "1".
-JsonInteger = Annotated[int, BeforeValidator(_number)]
+# For an int, last in Annotated[…]: takes 1 and 1.0, but neither true nor "1".
+JSON_NUMBER = BeforeValidator(_number)
+
+# For a str, as its pattern: PostgreSQL stores no NUL; a line has no space at its ends.
+# Without \s, which means another set of characters to each regular expression engine.
+TEXT = r"^[^\x00]*$"
+LINE = r"^[^\x00-\x20]([^\x00]*[^\x00-\x20])?$"

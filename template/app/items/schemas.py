@@ -6,13 +6,11 @@ from typing import Annotated
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StringConstraints
 
-from app.core.json_types import JsonInteger
+from app.core.json_types import JSON_NUMBER, LINE, TEXT
 
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)
-]
-Description = Annotated[str, StringConstraints(max_length=1000)]
-Quantity = Annotated[JsonInteger, Field(ge=0, le=2**31 - 1)]
+Name = Annotated[str, StringConstraints(max_length=100, pattern=LINE)]
+Description = Annotated[str, StringConstraints(max_length=1000, pattern=TEXT)]
+Quantity = Annotated[int, Field(ge=0, le=2**31 - 1), JSON_NUMBER]
 
 
 class ItemCreate(BaseModel):
