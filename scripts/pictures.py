@@ -7,6 +7,7 @@ picture must not depend on, so the package is taken from npm and served beside i
 import contextlib
 import html
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ SERVICE = "http://127.0.0.1:8000"
 CDN = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
 CURL = ["curl", "-s", "-H", "content-type: application/json"]
 ITEM = '{"name": "Lamp", "quantity": 3}'
-QUIET = ("Context impl", "Will assume", "INFO:     Will watch", "INFO:     Started")
+QUIET = ("Context impl", "Will assume", "Will watch", "Started ")
 
 
 def main() -> None:
@@ -49,9 +50,12 @@ def main() -> None:
             service.terminate()
             service.wait()
         served = [
-            line for line in log.read_text().splitlines() if not line.startswith(QUIET)
+            re.sub(r"^\S+Z ", "", line).rstrip()
+            for line in log.read_text().splitlines()
+            if not any(words in line for words in QUIET)
         ]
-    served = served[: served.index("INFO:     Application startup complete.") + 1]
+    (last,) = (n for n, line in enumerate(served) if "startup complete" in line)
+    served = served[: last + 1]
     draw_terminal(
         [
             "$ uvx copier copy --defaults copier-fastapi-postgres my-service",

@@ -1,11 +1,12 @@
 """What makes Pydantic's types as strict as JSON Schema, where they are more generous."""
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")
+        raise PydanticCustomError("number_type", "Input should be a number")
     return value
 
 
