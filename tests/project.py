@@ -85,7 +85,8 @@ class Project:
                 yield process
             finally:
                 # A terminal sends it to all that the command has started.
-                os.killpg(process.pid, signal.SIGINT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGINT)
                 process.wait(timeout=60)
 
     @contextlib.contextmanager

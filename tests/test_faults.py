@@ -331,11 +331,13 @@ def test_sigterm_under_load_fails_no_request_and_ends_with_0(
             return outcomes
 
         outcomes = concurrently(client, ask)
-        wait_until(lambda: not Path(f"/proc/{process}").exists() or is_zombie(process))
+        wait_until(lambda: is_zombie(process))
+        exit_code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     output = (project.path / "output.txt").read_text()
 
     measure(f"SIGTERM at 200 requests a second: {dict(outcomes)}.")
     assert set(outcomes) == {201}
+    assert exit_code == 0
     assert "Application shutdown complete" in output
 
 

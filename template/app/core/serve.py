@@ -18,12 +18,17 @@ class Server(uvicorn.Server):
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig == signal.SIGTERM and not health.draining.is_set():
+        if self.should_exit:
+            self.force_exit = True
+        elif sig == signal.SIGTERM and not health.draining.is_set():
             health.draining.set()
-            stop = super().handle_exit
-            threading.Timer(settings.DRAIN_SECONDS, stop, (sig, frame)).start()
+            threading.Timer(settings.DRAIN_SECONDS, self._stop).start()
         else:
-            super().handle_exit(sig, frame)
+            self._stop()
+
+    def _stop(self) -> None:
+        # Not the signal again, as uvicorn does when all is done: the exit code is 0.
+        self.should_exit = True
 
 
 def main() -> None:

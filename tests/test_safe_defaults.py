@@ -1,0 +1,112 @@
+"""What production does not show, and what the log never holds."""
+
+import json
+
+import pytest
+
+from tests.postgres import Postgres
+from tests.project import Project
+from tests.test_faults import measure, postgres, project, service  # noqa: F401
+
+pytestmark = pytest.mark.xdist_group("faults")
+SECRET = "s3cret-" + "x" * 20
+
+
+def test_production_shows_nothing_that_was_not_asked_for(
+    project: Project,  # noqa: F811
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    with service(
+        project, postgres, DOCS="", ALLOWED_HOSTS="127.0.0.1,api.example.com"
+    ) as client:
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert client.get(path).status_code == 404, path
+        foreign = client.get("/", headers={"host": "evil.example.com"})
+        named = client.get("/", headers={"host": "api.example.com"})
+        origin = client.get("/", headers={"origin": "https://evil.example.com"})
+
+    assert foreign.status_code == 400
+    assert foreign.headers["content-type"] == "application/problem+json"
+    assert named.status_code == 200
+    assert "server" not in named.headers
+    assert named.headers["x-content-type-options"] == "nosniff"
+    assert not [name for name in origin.headers if name.startswith("access-control")]
+
+
+def test_a_named_origin_may_call_from_a_browser(
+    project: Project,  # noqa: F811
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    name = "https://app.example.com"
+    with service(project, postgres, CORS_ORIGINS=name) as client:
+        response = client.get("/", headers={"origin": name})
+
+    assert response.headers["access-control-allow-origin"] == name
+
+
+def test_the_log_is_json_with_one_line_a_request_and_no_secret(
+    project: Project,  # noqa: F811
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    with service(project, postgres) as client:
+        headers = {"authorization": SECRET, "cookie": SECRET, "x-request-id": "here-1"}
+        item = {"name": SECRET, "description": SECRET}
+        assert client.post("/items", json=item, headers=headers).status_code == 201
+        assert client.post("/items", json=item, headers=headers).status_code == 409
+        assert client.post("/items", json={"name": [SECRET]}).status_code == 422
+        assert client.get(f"/items?token={SECRET}").status_code == 200
+        assert client.get(f"/{SECRET}").status_code == 404
+        postgres.query("ALTER TABLE item RENAME TO moved")
+        broken = client.post("/items", json=item)
+        postgres.query("ALTER TABLE moved RENAME TO item")
+
+    output = (project.path / "output.txt").read_text()
+    lines = [json.loads(line) for line in output.splitlines()]
+    requests = [line for line in lines if line["logger"] == "app.access"]
+    assert broken.status_code == 500
+    assert SECRET not in output
+    assert SECRET not in broken.text
+    assert {"method", "route", "status", "duration_ms", "request_id"} <= set(
+        requests[0]
+    )
+    created = [line for line in requests if line["request_id"] == "here-1"]
+    assert [(line["route"], line["status"]) for line in created] == [
+        ("/items", 201),
+        ("/items", 409),
+    ]
+    failed = [line for line in lines if "exception" in line]
+    assert [line["request_id"] for line in failed] == [broken.json()["request_id"]]
+
+
+@pytest.mark.parametrize("password", ["postgres", "changeme", "password"])
+def test_a_password_that_everybody_knows_is_refused(
+    project: Project,  # noqa: F811
+    password: str,
+) -> None:
+    result = project.run(
+        *("python", "-m", "app.core.serve"),
+        check=False,
+        ENVIRONMENT="production",
+        DATABASE_URL=f"postgresql://me:{password}@127.0.0.1/db",
+        DB_POOL_SIZE="many",
+    )
+
+    assert result.returncode == 1
+    assert "DATABASE_URL: Value error, has a password that everybody" in result.stdout
+    assert "DB_POOL_SIZE" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_a_slow_statement_is_logged_without_its_values(
+    project: Project,  # noqa: F811
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    with service(project, postgres, DB_SLOW_STATEMENT="0.000001") as client:
+        client.post("/items", json={"name": SECRET})
+
+    output = (project.path / "output.txt").read_text()
+    slow = [
+        json.loads(line) for line in output.splitlines() if "slow statement" in line
+    ]
+    assert any(line["sql"].startswith("INSERT INTO item") for line in slow)
+    assert SECRET not in output
