@@ -21,7 +21,7 @@ from tests.history import (
     update,
 )
 from tests.project import ROOT, Project
-from tests.team import EDITS, Work, a_year
+from tests.team import EDITS, Work, a_feature, a_year, nothing
 from tests.test_questions import answer
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
@@ -30,6 +30,19 @@ PATHS = [
     *([old, new] for old, new in pairwise(VERSIONS)),
     *([old, TOMORROW] for old in VERSIONS[:-2]),
     *([VERSIONS[: VERSIONS.index(TOMORROW) + 1]] if len(RELEASES) > 1 else []),
+]
+
+
+# A year is all the edits, so every one of them takes every path. One by one, so that a
+# failure has a name, they take the newest.
+CASES = [
+    *((path, edit) for path in PATHS for edit in (nothing, a_year)),
+    *(
+        (path, edit)
+        for path in ([VERSIONS[-3], WORKING_TREE], [WORKING_TREE, TOMORROW])
+        for edit in EDITS
+        if edit not in (nothing, a_year)
+    ),
 ]
 
 
@@ -64,8 +77,11 @@ def team_owned() -> list[str]:
     return block.split()
 
 
-@pytest.mark.parametrize("path", PATHS, ids=" → ".join)
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+@pytest.mark.parametrize(
+    ("path", "edit"),
+    CASES,
+    ids=lambda value: " → ".join(value) if isinstance(value, list) else value.__name__,
+)
 def test_an_update_is_clean_and_loses_nothing(
     history: Project,
     tmp_path: Path,
@@ -128,13 +144,14 @@ def test_every_answer_can_be_changed_by_an_update(
         assert (project.path / "app" / "items").exists() == example
 
 
-def test_an_updated_service_passes_its_tests_and_keeps_its_lock(
-    history: Project, tmp_path: Path
+@pytest.mark.parametrize("edit", [a_feature, a_year], ids=lambda edit: edit.__name__)
+def test_an_updated_service_passes_its_tests(
+    history: Project, tmp_path: Path, edit: Callable[[Work], None]
 ) -> None:
-    """The oldest release after a year, updated to the working tree, really run."""
+    """The oldest release after that, updated to the working tree, really run."""
     project = start(history, tmp_path / "project", VERSIONS[0])
     work = Work(project)
-    a_year(work)
+    edit(work)
     commit(project)
     update(project, WORKING_TREE)
 

@@ -16,8 +16,6 @@ from app.models import Base
 
 LOCK_KEY = 7_251_838_104
 LOCK_TIMEOUT_SECONDS = 600
-# How long a migration waits for a table, and every request to that table behind it.
-TABLE_LOCK_TIMEOUT = "3s"
 
 
 @contextmanager
@@ -59,8 +57,11 @@ def configure(**target: Any) -> None:
 
 
 def limit_waiting(connection: Connection) -> None:
-    """In a transaction only: an index built concurrently has to wait for others."""
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TABLE_LOCK_TIMEOUT}'")
+    """Wait no longer than this for a table: every request to it waits behind.
+
+    In a transaction only: an index that is built concurrently has to wait for others.
+    """
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '3s'")
 
 
 def migrate(connection: Connection) -> None:

@@ -66,7 +66,7 @@ async def connection() -> AsyncGenerator[AsyncConnection]:
     """Run all that a test does in one transaction, and roll it back.
 
     The application's own commits release savepoints in it. Inside, now() stands still
-    and deferred constraints are never checked: where that matters, use `committing`.
+    and deferred constraints are never checked: for these there is `committing_client`.
     """
     async with engine.connect() as connection:
         transaction = await connection.begin()

@@ -30,7 +30,7 @@ def test_the_example_file_names_every_setting() -> None:
 
 
 def test_the_example_file_holds_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
+    for name in set(Settings.model_fields) - {"DATABASE_URL"}:
         monkeypatch.delenv(name, raising=False)
 
     example = Settings(_env_file=ROOT / ".env.example")
