@@ -11,7 +11,12 @@ from tests.project import ROOT, Project
 RELEASES: dict[str, str] = tomllib.loads((ROOT / "tests" / "releases.toml").read_text())
 WORKING_TREE = "1000.0.0"
 TOMORROW = "1001.0.0"
-ANSWERS = {"project_name": "Privacy Rights API", "description": 'It\'s "private".'}
+# An answer to a question that a version did not ask yet is ignored.
+ANSWERS = {
+    "project_name": "Privacy Rights API",
+    "description": 'It\'s "private".',
+    "ci": "github",
+}
 
 
 def make_history(path: Path) -> Project:
@@ -58,6 +63,7 @@ def change_everything(path: Path) -> None:
         "app/main.py": ("    # Yours between", "    await asyncio.sleep(0)\n"),
         ".gitignore.jinja": ("# Yours from", "tomorrow/\n"),
         ".env.example": ("# Yours from", "TOMORROW=true\n"),
+        ".github/workflows/update.yml": ("# Yours from", "      - run: uv --version\n"),
         "pyproject.toml.jinja": ("    # Yours from", '    "packaging",\n'),
     }
     for name, (anchor, line) in above.items():

@@ -21,7 +21,7 @@ from tests.history import (
     update,
 )
 from tests.project import ROOT, Project
-from tests.team import EDITS, Work, a_feature, a_year, nothing
+from tests.team import EDITS, Work, a_feature, a_year
 from tests.test_questions import answer
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
@@ -34,15 +34,10 @@ PATHS = [
 
 
 # A year is all the edits, so every one of them takes every path. One by one, so that a
-# failure has a name, they take the newest.
+# failure has a name, they take the one to tomorrow.
 CASES = [
-    *((path, edit) for path in PATHS for edit in (nothing, a_year)),
-    *(
-        (path, edit)
-        for path in ([VERSIONS[-3], WORKING_TREE], [WORKING_TREE, TOMORROW])
-        for edit in EDITS
-        if edit not in (nothing, a_year)
-    ),
+    *((path, a_year) for path in PATHS),
+    *(([WORKING_TREE, TOMORROW], edit) for edit in EDITS if edit is not a_year),
 ]
 
 
@@ -142,6 +137,29 @@ def test_every_answer_can_be_changed_by_an_update(
         # The example belongs to the team from the first day on.
         assert {path for path in before if is_the_team_s(path)} <= set(project.files())
         assert (project.path / "app" / "items").exists() == example
+
+
+def test_a_pipeline_can_be_switched_on_changed_and_off_by_an_update(
+    history: Project, tmp_path: Path
+) -> None:
+    project = start(history, tmp_path / "project", VERSIONS[0], ci="none")
+    commit(project)
+    github = project.path / ".github" / "workflows" / "update.yml"
+    gitlab = project.path / ".gitlab-ci.yml"
+    script = project.path / "scripts" / "update-from-template"
+
+    seen = []
+    for version, ci in (
+        (WORKING_TREE, "github"),
+        (WORKING_TREE, "gitlab"),
+        (TOMORROW, "none"),
+    ):
+        update(project, version, f"--data=ci={ci}")
+        assert_clean(project)
+        commit(project)
+        seen.append([github.exists(), gitlab.exists(), script.exists()])
+
+    assert seen == [[True, False, True], [False, True, True], [False, False, False]]
 
 
 @pytest.mark.parametrize("edit", [a_feature, a_year], ids=lambda edit: edit.__name__)
