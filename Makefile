@@ -7,7 +7,9 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
-.PHONY: demo smoke test format pictures benchmark-generation release
+FAULTS := $(addprefix tests/test_,faults.py durability.py bad_input.py safe_defaults.py)
+
+.PHONY: demo smoke test test-faults format pictures benchmark-generation release
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -18,7 +20,11 @@ smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadgroup
+	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS))
+
+# What a rendered service answers when its clients and PostgreSQL fail it.
+test-faults: $(UV)
+	$(UV) run --quiet pytest -n 2 --dist loadfile $(FAULTS)
 
 format: $(UV)
 	$(UV) run ruff check --fix

@@ -59,6 +59,12 @@ def missing_changes(
     return missing
 
 
+def pipeline_of(project: Project) -> str:
+    """Return the answer that an update keeps, or takes where it was not asked before."""
+    answers = (project.path / ".copier-answers.yml").read_text()
+    return "github" if "\nci: github\n" in answers else "none"
+
+
 def is_the_team_s(path: Path) -> bool:
     """Return whether an update leaves a path alone, as copier.yml declares."""
     return any(path.is_relative_to(owned) for owned in team_owned())
@@ -96,7 +102,7 @@ def test_an_update_is_clean_and_loses_nothing(
         commit(project)
 
     old = start(history, tmp_path / "old", path[0])
-    new = start(history, tmp_path / "new", path[-1])
+    new = start(history, tmp_path / "new", path[-1], ci=pipeline_of(old))
     assert work.lost() == []
     assert missing_changes(project, old, new, work.deleted) == []
 
@@ -115,9 +121,9 @@ def test_an_update_is_clean_in_a_directory_of_a_larger_repository(
 
         assert_clean(project)
         assert work.lost() == []
-        rendered = [
-            start(history, tmp_path / f"{name}-{number}", name) for name in (old, new)
-        ]
+        before = start(history, tmp_path / f"{old}-{number}", old)
+        ci = pipeline_of(before)
+        rendered = [before, start(history, tmp_path / f"{new}-{number}", new, ci=ci)]
         assert missing_changes(project, *rendered, work.deleted) == []
 
 
