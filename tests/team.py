@@ -234,7 +234,6 @@ def add_a_feature(work: Work) -> None:
         work.write(f"app/privacy_requests/{name}.py", text)
     work.write("tests/privacy_requests/test_privacy_requests.py", TESTS)
     models = "app/models/__init__.py"
-    work.add(models, "    UUIDPrimaryKeyMixin,\n)\n", "")
     file = work.project.path / models
     text = file.read_text()
     imports, exports = text.split("\n__all__ = [\n")
@@ -243,19 +242,11 @@ def add_a_feature(work: Work) -> None:
         '    "TimestampMixin"', '    "PrivacyRequest",\n    "TimestampMixin"'
     )
     work.write(models, f"{imports}\n__all__ = [\n{exports}")
-    work.add(
-        "app/api.py",
-        "from fastapi import APIRouter\n",
-        "\nfrom app.privacy_requests import routes as privacy_requests\n"
-        if down is None
-        else "",
-    )
-    if down is not None:
-        work.add(
-            "app/api.py",
-            "from app.items import routes as items\n",
-            "from app.privacy_requests import routes as privacy_requests\n",
-        )
+    routes = "from app.privacy_requests import routes as privacy_requests\n"
+    if down is None:
+        work.add("app/api.py", "from fastapi import APIRouter\n", f"\n{routes}")
+    else:
+        work.add("app/api.py", "from app.items import routes as items\n", routes)
     work.append("app/api.py", "router.include_router(privacy_requests.router)\n")
 
 
