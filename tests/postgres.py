@@ -85,6 +85,15 @@ class Postgres:
             text=True,
         ).stdout.strip()
 
+    def empty(self) -> None:
+        """Leave no row in any table of the service."""
+        self.query(
+            "DO $$ DECLARE tables text; BEGIN"
+            " SELECT string_agg(quote_ident(tablename), ', ') INTO tables FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'alembic_version';"
+            " EXECUTE 'TRUNCATE ' || tables; END $$"
+        )
+
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self.signal(signal.SIGCONT)

@@ -21,6 +21,7 @@ DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientE
 # (read-only after a failover), rollback (deadlock), resources, object in use, operator
 # intervention (shutdown, statement timeout), system error.
 TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
+REPEATABLE_BY = {b"idempotency-key", b"if-match"}
 CONFLICTS = {
     asyncpg.UniqueViolationError: "There is one with the same {fields} already.",
     asyncpg.ForeignKeyViolationError: "What {fields} refers to is not there, or in use.",
@@ -29,10 +30,12 @@ CONFLICTS = {
 
 
 class DatabaseErrors:
-    """Answers the trouble of the database, and tries a read once more before.
+    """Answers the trouble of the database, and tries once more before where that is safe.
 
     Innermost of the middleware, around the routes: a commit belongs to a route. One more
-    try keeps a restart of PostgreSQL, or a connection killed in use, from readers.
+    try keeps a restart of PostgreSQL, or a connection killed in use, from readers; and a
+    transaction that PostgreSQL rolled back for the sake of another (a deadlock, a
+    serialization failure) from those who write what may be repeated.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,19 +52,41 @@ class DatabaseErrors:
             started = True
             await send(message)
 
-        may_retry = scope["method"] in {"GET", "HEAD"}
+        body = Body(receive)
+        has_retried = False
         while True:
             try:
-                await self.app(scope, receive, send_and_know)
+                await self.app(scope, body.receive, send_and_know)
             except (PoolTimeoutError, DBAPIError, *UNREACHABLE, *DRIVER) as error:
                 problem = problem_of(error)
                 if started or problem is None:
                     raise
-                if may_retry and _may_work_again(error):
-                    may_retry = False
+                if not has_retried and _may_retry(scope, error):
+                    has_retried = True
+                    body.rewind()
                     continue
                 await problem(scope, receive, send)
             return
+
+
+class Body:
+    """The messages that make the body of a request, to be received more than once."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: list[Message] = []
+        self._position = 0
+
+    async def receive(self) -> Message:
+        """Return the next message: one from before, or a new one."""
+        if self._position == len(self._messages):
+            self._messages.append(await self._receive())
+        self._position += 1
+        return self._messages[self._position - 1]
+
+    def rewind(self) -> None:
+        """Begin again with the first message."""
+        self._position = 0
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -90,10 +115,20 @@ def _unavailable() -> Problem:
     )
 
 
-def _may_work_again(error: Exception) -> bool:
-    """Return whether to try at once: not after a timeout, which would only double it."""
+def _may_retry(scope: Scope, error: Exception) -> bool:
+    """Return whether to try at once: not after a timeout, which would only double it.
+
+    What a lost connection leaves of a write is unknown, so only reads are tried again
+    then. A write has to be idempotent (RFC 9110, section 9.2.2), or made so by the
+    client with a header that is for this.
+    """
+    is_read = scope["method"] in {"GET", "HEAD"}
     state = getattr(getattr(error, "driver_exception", None), "sqlstate", None) or ""
-    return state.startswith("40") or _lost_connection(error)
+    if not state.startswith("40"):
+        return is_read and _lost_connection(error)
+    names = {name for name, _ in scope["headers"]}
+    is_idempotent = scope["method"] in {"PUT", "DELETE"}
+    return is_read or is_idempotent or not names.isdisjoint(REPEATABLE_BY)
 
 
 def _lost_connection(error: Exception) -> bool:

@@ -44,6 +44,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
         timeout_graceful_shutdown=settings.SHUTDOWN_SECONDS,
     )
     Server(config).run()

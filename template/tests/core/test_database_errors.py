@@ -1,9 +1,10 @@
 """What the trouble of PostgreSQL becomes, through HTTP and on a real one."""
 
 from collections.abc import AsyncGenerator
+from typing import Annotated
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Body, FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
 
@@ -12,6 +13,7 @@ from app.core.database import ReadSessionDep, SessionDep
 
 app = FastAPI()
 killed = []
+victims = []
 
 
 @app.post("/raise/{state}")
@@ -35,6 +37,17 @@ async def killed_once(session: ReadSessionDep) -> int:
         killed.append(True)
         await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     return await session.scalar(text("SELECT 1"))
+
+
+@app.put("/conflicts-once")
+@app.post("/conflicts-once")
+async def conflicts_once(session: SessionDep, body: Annotated[str, Body()]) -> str:
+    """Be the victim of a deadlock, the first time."""
+    if not victims:
+        victims.append(True)
+        raise_deadlock = "BEGIN RAISE EXCEPTION '' USING ERRCODE = '40P01'; END"
+        await session.execute(text(f"DO $$ {raise_deadlock} $$"))
+    return body
 
 
 @app.get("/slow")
@@ -95,6 +108,29 @@ async def test_a_read_survives_the_loss_of_its_connection(client: AsyncClient) -
     response = await client.get("/killed-once")
 
     assert (response.status_code, response.json()) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "statuses"),
+    [
+        ("PUT", {}, [200]),
+        ("POST", {"Idempotency-Key": "1"}, [200]),
+        ("POST", {"If-Match": '"1"'}, [200]),
+        ("POST", {}, [503, 200]),
+    ],
+)
+async def test_the_victim_of_a_deadlock_is_tried_again_if_it_may_be_repeated(
+    client: AsyncClient, method: str, headers: dict[str, str], statuses: list[int]
+) -> None:
+    victims.clear()
+
+    responses = [
+        await client.request(method, "/conflicts-once", json="body", headers=headers)
+        for _ in statuses
+    ]
+
+    assert [response.status_code for response in responses] == statuses
+    assert responses[-1].json() == "body"
 
 
 async def test_a_statement_that_takes_too_long_is_not_tried_again(

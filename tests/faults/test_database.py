@@ -1,87 +1,30 @@
-"""What a service in production answers when the network and PostgreSQL fail it."""
+"""What a service in production answers when PostgreSQL fails it."""
 
 import asyncio
 import contextlib
-import os
 import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.conftest import Render
+from tests.faults.conftest import Measure
+from tests.faults.service import SETTINGS, Service, concurrently, serving
 from tests.postgres import Postgres
 from tests.project import Project, free_port, wait_until
 
-pytestmark = pytest.mark.xdist_group("faults")
-Measure = Callable[[str], None]
 
-
-@pytest.fixture
-def measure(record_property: Callable[[str, object], None]) -> Measure:
-    return lambda text: record_property("measure", text)
-
-
-@pytest.fixture(scope="module")
-def project(installed: Render) -> Project:
-    return installed()
-
-
-@pytest.fixture(scope="module")
-def postgres(
-    project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[Postgres]:
-    postgres = Postgres(project, tmp_path_factory.mktemp("postgres"))
-    postgres.start()
-    yield postgres
-    postgres.close()
-
-
-@contextlib.contextmanager
+@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
 def service(
-    project: Project, postgres: Postgres, **environment: str
-) -> Generator[httpx2.Client]:
-    """Serve as production does, on an empty table."""
-    port = free_port()
-    settings = {
-        "ENVIRONMENT": "production",
-        "DATABASE_URL": postgres.url,
-        "DOCS": "true",
-        **environment,
-    }
-    project.run("alembic", "upgrade", "head", **settings)
-    postgres.query("TRUNCATE item")
-    command = ("python", "-m", "app.core.serve", "--port", str(port))
-    with project.serve(*command, port=port, **settings) as client:
-        client.get("/readyz").raise_for_status()
-        yield client
-
-
-@pytest.fixture
-def client(project: Project, postgres: Postgres) -> Generator[httpx2.Client]:
-    with service(project, postgres) as client:
-        yield client
-
-
-def concurrently(
-    client: httpx2.Client,
-    work: Callable[[httpx2.AsyncClient], Coroutine[Any, Any, Any]],
-) -> Any:
-    """Run a coroutine with a client for many requests at once."""
-
-    async def run() -> Any:
-        limits = httpx2.Limits(max_connections=400, max_keepalive_connections=400)
-        async with httpx2.AsyncClient(
-            base_url=client.base_url, timeout=30, limits=limits
-        ) as many:
-            return await work(many)
-
-    return asyncio.run(run())
+    project: Project, postgres: Postgres, request: pytest.FixtureRequest
+) -> Generator[Service]:
+    with serving(project, postgres, workers=request.param) as service:
+        yield service
 
 
 def timed(
@@ -135,6 +78,52 @@ def test_while_postgresql_is_down_the_answer_is_503_at_once_and_then_good_again(
     measure(
         f"PostgreSQL down: 503 after {slowest:.2f} s at most, back in {back:.2f} s."
     )
+
+
+def test_a_restart_of_postgresql_is_a_503_to_writers_and_over_at_once(
+    client: httpx2.Client, postgres: Postgres, measure: Measure
+) -> None:
+    acknowledged: set[str] = set()
+
+    async def ask(many: httpx2.AsyncClient) -> tuple[Counter[int], float]:
+        statuses: Counter[int] = Counter()
+        numbers, stop = count(), asyncio.Event()
+        accepts = again = 0.0
+
+        async def write() -> None:
+            nonlocal again
+            while not stop.is_set():
+                name = f"Lamp {next(numbers)}"
+                status = (await many.post("/items", json={"name": name})).status_code
+                statuses[status] += 1
+                if status == 201:
+                    acknowledged.add(name)
+                    if accepts:
+                        again = again or time.monotonic()
+
+        writers = [asyncio.create_task(write()) for _ in range(8)]
+        for restart in (postgres.stop, postgres.kill):
+            await asyncio.sleep(0.5)
+            accepts = again = 0.0
+            await asyncio.to_thread(restart)
+            await asyncio.to_thread(postgres.start)
+            accepts = time.monotonic()
+            while not again:
+                await asyncio.sleep(0.005)
+        stop.set()
+        await asyncio.gather(*writers)
+        return statuses, again - accepts
+
+    statuses, seconds = concurrently(client, ask)
+    stored = set(postgres.query("SELECT name FROM item").splitlines())
+
+    measure(
+        f"PostgreSQL restarted and killed under writes: {dict(statuses)}, "
+        f"{len(acknowledged - stored)} lost, good again {seconds:.2f} s after it accepts."
+    )
+    assert set(statuses) == {201, 503}
+    assert acknowledged <= stored
+    assert seconds < 1
 
 
 def test_while_postgresql_is_frozen_every_answer_comes(
@@ -227,6 +216,90 @@ def test_a_locked_table_makes_readers_wait_no_longer_than_the_settings_say(
     )
 
 
+def test_more_requests_than_connections_wait_their_turn_or_hear_503(
+    project: Project, postgres: Postgres, measure: Measure
+) -> None:
+    settings = {"DB_POOL_SIZE": "1", "DB_POOL_TIMEOUT": "0.5", "DB_LOCK_TIMEOUT": "2"}
+
+    async def ask(many: httpx2.AsyncClient) -> Counter[int]:
+        responses = await asyncio.gather(*(many.get("/items") for _ in range(20)))
+        return Counter(response.status_code for response in responses)
+
+    with serving(project, postgres, **settings) as service:
+        free = concurrently(service.client, ask)
+        with locked_table(project, postgres):
+            exhausted = concurrently(service.client, ask)
+        wait_until(lambda: service.client.get("/items").status_code == 200)
+
+    measure(f"20 requests, one connection: {dict(free)}; it hangs: {dict(exhausted)}.")
+    assert free == {200: 20}
+    assert exhausted == {503: 20}
+
+
+def test_a_statement_that_takes_too_long_is_a_503_and_ends(
+    client: httpx2.Client, postgres: Postgres, measure: Measure
+) -> None:
+    postgres.query(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;"
+        " CREATE TRIGGER dawdle BEFORE INSERT ON item"
+        " FOR EACH ROW EXECUTE FUNCTION dawdle()"
+    )
+    try:
+        status, seconds = timed(client, "POST", "/items", json={"name": "Lamp"})
+    finally:
+        postgres.query("DROP FUNCTION dawdle CASCADE")
+    running = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO item%'"
+    )
+
+    measure(f"A statement of 60 s: {status} after {seconds:.1f} s.")
+    assert status == 503
+    assert seconds < 7
+    assert postgres.query(f"{running} AND state <> 'idle'") == "0"
+    assert postgres.query("SELECT count(*) FROM item") == "0"
+
+
+def test_a_service_that_starts_before_its_database_serves_as_soon_as_that_does(
+    project: Project, postgres: Postgres, measure: Measure
+) -> None:
+    port = free_port()
+    command = ("python", "-m", "app.core.serve", "--port", str(port))
+    environment = {**SETTINGS, "DATABASE_URL": postgres.url}
+    project.run("alembic", "upgrade", "head", **environment)
+    postgres.stop()
+    try:
+        with project.serve(*command, port=port, **environment) as client:
+            before = [client.get(path).status_code for path in ("/livez", "/readyz")]
+            refused, seconds = timed(client, "GET", "/items")
+            postgres.start()
+            again = seconds_until(lambda: client.get("/readyz").status_code == 200)
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            postgres.start()
+
+    measure(
+        f"Started without a database: {refused} after {seconds:.2f} s, "
+        f"ready {again:.2f} s after it accepts."
+    )
+    assert before == [200, 503]
+    assert refused == 503
+    assert again < 1
+
+
+def test_a_schema_that_is_behind_the_code_is_not_ready(
+    client: httpx2.Client, project: Project, postgres: Postgres
+) -> None:
+    environment = {**SETTINGS, "DATABASE_URL": postgres.url}
+    project.run("alembic", "downgrade", "base", **environment)
+    behind = client.get("/readyz")
+    project.run("alembic", "upgrade", "head", **environment)
+
+    assert behind.status_code == 503
+    assert "behind" in behind.text
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+
+
 def test_a_database_that_became_read_only_is_a_503_to_writers(
     client: httpx2.Client, postgres: Postgres
 ) -> None:
@@ -293,53 +366,3 @@ def test_clients_that_disconnect_leave_no_work_behind(
     measure(
         f"40 clients disconnect: {at_once} backends busy at once, 0 after {idle:.1f} s."
     )
-
-
-def test_sigterm_under_load_fails_no_request_and_ends_with_0(
-    project: Project, postgres: Postgres, measure: Measure
-) -> None:
-    with service(project, postgres, DRAIN_SECONDS="0.5") as client:
-        (process,) = [
-            int(path.name)
-            for path in Path("/proc").glob("[0-9]*")
-            if f"app.core.serve\0--port\0{client.base_url.port}"
-            in (path / "cmdline").read_text(errors="replace")
-        ]
-
-        async def ask(many: httpx2.AsyncClient) -> Counter[object]:
-            outcomes: Counter[object] = Counter()
-
-            async def one(number: int) -> None:
-                try:
-                    response = await many.post("/items", json={"name": f"{number}"})
-                    outcomes[response.status_code] += 1
-                except httpx2.TransportError as error:
-                    outcomes[type(error).__name__] += 1
-
-            running, ready = [], True
-            for number in range(1000):
-                if number == 400:
-                    os.kill(process, signal.SIGTERM)
-                if number % 20 == 0 and number >= 400:
-                    with contextlib.suppress(httpx2.TransportError):
-                        ready = (await many.get("/readyz")).status_code == 200
-                if not ready:
-                    break
-                running.append(asyncio.create_task(one(number)))
-                await asyncio.sleep(1 / 200)
-            await asyncio.gather(*running)
-            return outcomes
-
-        outcomes = concurrently(client, ask)
-        wait_until(lambda: is_zombie(process))
-        exit_code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    output = (project.path / "output.txt").read_text()
-
-    measure(f"SIGTERM at 200 requests a second: {dict(outcomes)}.")
-    assert set(outcomes) == {201}
-    assert exit_code == 0
-    assert "Application shutdown complete" in output
-
-
-def is_zombie(process: int) -> bool:
-    return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1][1] == "Z"

@@ -6,13 +6,11 @@ import subprocess
 from collections import Counter
 
 import httpx2
-import pytest
 
+from tests.faults.conftest import Measure
 from tests.postgres import Postgres
 from tests.project import Project, free_port
-from tests.test_faults import Measure, measure, postgres, project  # noqa: F401
 
-pytestmark = pytest.mark.xdist_group("faults")
 WRITES = 10_000
 CLIENTS = 16
 # After so many writes: what is killed, stopped or restarted.
@@ -29,7 +27,7 @@ EVENTS = {
 class Service:
     """A service in production that is started again whenever it has ended."""
 
-    def __init__(self, project: Project, postgres: Postgres) -> None:  # noqa: F811
+    def __init__(self, project: Project, postgres: Postgres) -> None:
         self.project, self.postgres, self.port = project, postgres, free_port()
         self.environment = {"ENVIRONMENT": "production", "DATABASE_URL": postgres.url}
         project.run("alembic", "upgrade", "head", **self.environment)
@@ -63,9 +61,9 @@ class Service:
 
 
 def test_no_acknowledged_write_is_lost_and_no_refused_one_stored(
-    project: Project,  # noqa: F811
-    postgres: Postgres,  # noqa: F811
-    measure: Measure,  # noqa: F811
+    project: Project,
+    postgres: Postgres,
+    measure: Measure,
 ) -> None:
     service = Service(project, postgres)
     outcomes: Counter[object] = Counter()

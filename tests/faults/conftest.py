@@ -1,0 +1,47 @@
+"""A rendered service in production, and a PostgreSQL that may be stopped under it."""
+
+from collections.abc import Callable, Generator
+
+import httpx2
+import pytest
+
+from tests.conftest import Render
+from tests.faults.service import Service, serving
+from tests.postgres import Postgres
+from tests.project import Project
+
+Measure = Callable[[str], None]
+
+
+@pytest.fixture
+def measure(record_property: Callable[[str, object], None]) -> Measure:
+    """Print what a test measured at the end of the run."""
+    return lambda text: record_property("measure", text)
+
+
+@pytest.fixture(scope="module")
+def project(installed: Render) -> Project:
+    return installed()
+
+
+@pytest.fixture(scope="module")
+def postgres(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Postgres]:
+    postgres = Postgres(project, tmp_path_factory.mktemp("postgres"))
+    postgres.start()
+    yield postgres
+    postgres.close()
+
+
+@pytest.fixture(scope="module")
+def service(project: Project, postgres: Postgres) -> Generator[Service]:
+    with serving(project, postgres) as service:
+        yield service
+
+
+@pytest.fixture
+def client(service: Service, postgres: Postgres) -> httpx2.Client:
+    """A client of the service, with empty tables."""
+    postgres.empty()
+    return service.client

@@ -1,0 +1,82 @@
+"""How a service ends when it is told to."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import Counter
+
+import httpx2
+
+from tests.faults.conftest import Measure
+from tests.faults.service import concurrently, serving
+from tests.postgres import Postgres
+from tests.project import Project
+
+
+def test_sigterm_under_load_fails_no_request_and_ends_with_0(
+    project: Project, postgres: Postgres, measure: Measure
+) -> None:
+    with serving(project, postgres, DRAIN_SECONDS="0.5") as service:
+
+        async def ask(many: httpx2.AsyncClient) -> Counter[object]:
+            outcomes: Counter[object] = Counter()
+
+            async def one(number: int) -> None:
+                try:
+                    response = await many.post("/items", json={"name": f"{number}"})
+                    outcomes[response.status_code] += 1
+                except httpx2.TransportError as error:
+                    outcomes[type(error).__name__] += 1
+
+            running, ready = [], True
+            for number in range(1000):
+                if number == 400:
+                    os.kill(service.process, signal.SIGTERM)
+                # As a load balancer does, until it knows that the service ends.
+                if number % 20 == 0 and number >= 400:
+                    with contextlib.suppress(httpx2.TransportError):
+                        ready = (await many.get("/readyz")).status_code == 200
+                if not ready:
+                    break
+                running.append(asyncio.create_task(one(number)))
+                await asyncio.sleep(1 / 200)
+            await asyncio.gather(*running)
+            return outcomes
+
+        outcomes = concurrently(service.client, ask)
+        exit_code = service.end()
+    output = (project.path / "output.txt").read_text()
+    stored = postgres.query("SELECT count(*) FROM item")
+
+    measure(f"SIGTERM at 200 requests a second: {dict(outcomes)}, exit {exit_code}.")
+    assert set(outcomes) == {201}
+    assert stored == str(outcomes[201])
+    assert exit_code == 0
+    assert "Application shutdown complete" in output
+    assert (
+        postgres.query(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        == "0"
+    )
+
+
+def test_a_client_that_never_ends_its_request_does_not_keep_a_service_alive(
+    project: Project, postgres: Postgres, measure: Measure
+) -> None:
+    half = b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with serving(project, postgres, SHUTDOWN_SECONDS="2") as service:
+        address = (service.client.base_url.host, service.client.base_url.port)
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(half + b"Content-Length: 9\r\n\r\n{")
+            start = time.monotonic()
+            exit_code = service.terminate()
+            seconds = time.monotonic() - start
+
+    measure(f"A stuck request at SIGTERM: exit {exit_code} after {seconds:.1f} s.")
+    assert exit_code == 0
+    assert seconds < 25
