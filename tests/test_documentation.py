@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Render
 from tests.history import commit
+from tests.pages import PAGES, blocks
 from tests.project import ROOT, Project, wait_until
 
 # What a person has: without the environment that these tests run in.
@@ -19,7 +20,6 @@ SYSTEM_PATH = os.pathsep.join(
     for path in os.environ["PATH"].split(os.pathsep)
     if not path.startswith((sys.prefix, str(ROOT / ".tools")))
 )
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture
@@ -45,12 +45,6 @@ def clone(tmp_path: Path) -> Project:
     return clone
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """Return the fenced blocks of a language on a page, in order."""
-    pattern = rf"^```{language}\n(.*?)^```$"
-    return re.findall(pattern, page.read_text(), re.MULTILINE | re.DOTALL)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
@@ -69,7 +63,9 @@ def test_every_make_target_that_a_page_names_exists() -> None:
     }
 
     assert {"demo", "test"} <= named & targets
-    for block in [block for page in PAGES for block in blocks(page, "console")]:
+    for block in [
+        block for page in PAGES for block in blocks(page.read_text(), "console")
+    ]:
         assert set(re.findall(r"^make ([a-z-]+)", block, re.MULTILINE)) <= targets
 
 
@@ -99,8 +95,8 @@ def test_demo_serves_until_ctrl_c(clone: Project) -> None:
 @pytest.mark.xdist_group("port 8000")
 def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
     page = ROOT / "docs" / "tutorial.md"
-    render, dev, migrate, test = blocks(page, "console")
-    model, create, read = blocks(page, "python")
+    render, dev, migrate, test = blocks(page.read_text(), "console")
+    model, create, read = blocks(page.read_text(), "python")
     copy, _, git = render.splitlines()
     clone.run("bash", "-c", copy)
     service = Project(clone.path.parent / "my-service")
@@ -134,7 +130,7 @@ def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
 
 
 def test_a_service_started_as_the_readme_says_can_be_updated(clone: Project) -> None:
-    _, copy = blocks(ROOT / "README.md", "console")
+    _, copy = blocks((ROOT / "README.md").read_text(), "console")
     clone.run("bash", "-c", copy.replace("copier copy", "copier copy --defaults"))
     service = Project(clone.path.parent / "my-service")
     commit(service)
@@ -181,7 +177,7 @@ def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
 def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:
     (command,) = (
         block
-        for block in blocks(ROOT / "docs" / "how-to.md", "console")
+        for block in blocks((ROOT / "docs" / "how-to.md").read_text(), "console")
         if "local_postgres" in block
     )
 
