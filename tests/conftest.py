@@ -76,6 +76,13 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the report of a test know which promise it keeps."""
+    for item in items:
+        for mark in item.iter_markers("promise"):
+            item.user_properties.append(("promise", mark.args[0]))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests measured, for the release notes."""
     reports = [
@@ -90,6 +97,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"{clean} of {len(updates)} updates (version, path and edits) were clean, "
             "lost no edit and missed no change."
         )
-    for report in reports:
-        if "measure" in (properties := dict(report.user_properties)):
-            terminalreporter.write_line(properties["measure"])
+    measured = [
+        (properties.get("promise", ""), properties["measure"])
+        for report in reports
+        if "measure" in (properties := dict(report.user_properties))
+    ]
+    if measured:
+        terminalreporter.write_line("promise  measured")
+    for promise, text in sorted(measured, key=lambda row: (row[0] or 99, row[1])):
+        terminalreporter.write_line(f"{promise:>7}  {text}")

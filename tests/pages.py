@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.project import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HOW_TO = ROOT / "docs" / "how-to.md"
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -62,6 +62,7 @@ def project(installed: Render, tmp_path: Path) -> Generator[Project]:
         yield project
 
 
+@pytest.mark.promise(18)
 def test_replicas_that_migrate_at_once_all_succeed_and_each_revision_runs_once(
     project: Project,
 ) -> None:
@@ -138,3 +139,45 @@ def test_the_sql_of_a_migration_can_be_had_without_a_database(
 
     assert "CREATE TABLE item" in sql
     assert "CREATE INDEX CONCURRENTLY" in sql
+
+
+def test_a_statement_that_locks_a_table_is_found_in_a_new_revision(
+    project: Project,
+) -> None:
+    """The one before it, which is in use already, has to be left alone."""
+    versions = project.path / "alembic" / "versions"
+    (concurrent,) = versions.glob("*-concurrent.py")
+    project.git("init", "--quiet")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message", "In use")
+    locking = versions / "2026_01_04_0000-locking.py"
+    locking.write_text(
+        SLOW.replace('"slow"', '"locking"')
+        .replace('"6c1f0a3d52b8"', '"concurrent"')
+        .replace("sa.String(20))", "sa.String(20), nullable=False)")
+    )
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message", "Add a revision")
+    refs = ("--from-ref", "HEAD~1", "--to-ref", "HEAD")
+    hook = ("prek", "run", "lint-migrations")
+    environment = {
+        "UV_NO_SYNC": "1",
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    }
+
+    found = project.run(*hook, *refs, check=False, **environment)
+    locking.write_text(locking.read_text().replace(", nullable=False", ""))
+    project.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    fine = project.run(*hook, *refs, check=False, **environment)
+    linter = ("python", "scripts/lint_migrations.py")
+    old = project.run(*linter, concurrent, check=False, **environment)
+    no_revision = project.run(*linter, "app/main.py", check=False, **environment)
+
+    assert found.returncode == 1, found.stdout
+    assert "adding-required-field" in found.stdout
+    assert "Missing `IF NOT EXISTS`" not in found.stdout
+    assert fine.returncode == 0, fine.stdout
+    assert old.returncode == 1
+    assert "Missing `IF NOT EXISTS`" in old.stdout
+    assert no_revision.returncode == 2
+    assert "app/main.py is not a revision" in no_revision.stdout

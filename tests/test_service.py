@@ -1,6 +1,7 @@
 """The rendered service, installed and used as its team uses it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.project import Project, free_port, wait_until
 UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
 
 
+@pytest.mark.promise(22)
 @pytest.mark.parametrize("answers", PAIRWISE, ids=name)
 def test_a_rendered_service_passes_its_own_checks_and_serves(
     installed: Render, answers: dict[str, object]
@@ -44,6 +46,29 @@ def test_the_oldest_dependencies_that_are_allowed_suffice(
     project.run("pytest", "-W", "error", "-n", "2")
 
 
+@pytest.mark.promise(24)
+def test_a_service_works_on_every_python_of_this_machine(
+    render: Render, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    listed = render().run(
+        *("uv", "python", "list", "--only-installed", "--output-format", "json")
+    )
+    minors = {
+        (version["version_parts"]["major"], version["version_parts"]["minor"])
+        for version in json.loads(listed.stdout)
+        if version["implementation"] == "cpython"
+    }
+    tried = [f"{major}.{minor}" for major, minor in sorted(minors) if minor >= 11]
+
+    for python in tried:
+        project = render().copy(tmp_path / python)
+        project.run("uv", "sync", "--quiet", "--python", python)
+        project.run("pytest", "-W", "error", "-n", "2")
+
+    record_property("measure", f"The tests of a service pass on {', '.join(tried)}.")
+    assert tried
+
+
 def test_what_is_stored_is_there_after_a_restart(installed: Render) -> None:
     project = installed()
 
@@ -68,7 +93,10 @@ CALLS = {
 }
 
 
-def test_every_documented_operation_succeeds(installed: Render) -> None:
+@pytest.mark.promise(23)
+def test_every_documented_operation_succeeds(
+    installed: Render, record_property: Callable[[str, object], None]
+) -> None:
     with installed().serve() as client:
         paths = client.get("/openapi.json").json()["paths"]
         documented = {(method, path) for path in paths for method in paths[path]}
@@ -81,6 +109,7 @@ def test_every_documented_operation_succeeds(installed: Render) -> None:
             assert response.is_success, (method, path, response.text)
             if method == "post":
                 assert client.delete(f"/items/{response.json()['id']}").is_success
+    record_property("measure", f"{len(documented)} documented operations, all 2xx.")
 
 
 def test_the_service_reloads_when_its_code_changes(

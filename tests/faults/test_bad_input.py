@@ -146,6 +146,7 @@ def requests() -> Generator[tuple[str, str, dict[str, object]]]:
     yield "POST", "/items", {"content": b"x" * 2_000_000, "headers": JSON}
 
 
+@pytest.mark.promise(3)
 def test_bad_requests_are_4xx(
     client: httpx2.Client,
     postgres: Postgres,
@@ -174,6 +175,7 @@ def test_bad_requests_are_4xx(
     assert postgres.query("SELECT count(*) FROM item") == "0"
 
 
+@pytest.mark.promise(3)
 @pytest.mark.parametrize("raw", RAW_REQUESTS, ids=repr)
 def test_what_is_not_http_is_refused(client: httpx2.Client, raw: bytes) -> None:
     address = (client.base_url.host, client.base_url.port)
@@ -186,6 +188,7 @@ def test_what_is_not_http_is_refused(client: httpx2.Client, raw: bytes) -> None:
     assert client.get("/livez").status_code == 200
 
 
+@pytest.mark.promise(5)
 def test_a_body_without_end_is_cut_off_and_not_kept(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
@@ -212,6 +215,7 @@ def test_a_body_without_end_is_cut_off_and_not_kept(
     assert grown < 10_000_000
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize("status", [422, 500])
 def test_a_failed_request_drops_no_neighbor(
     client: httpx2.Client, postgres: Postgres, status: int
@@ -239,6 +243,7 @@ def test_a_failed_request_drops_no_neighbor(
     assert b"HTTP/1.1 200" in answer
 
 
+@pytest.mark.promise(4)
 def test_a_fuzzer_finds_nothing(
     project: Project, client: httpx2.Client, measure: Measure
 ) -> None:

@@ -37,6 +37,7 @@ def refused(
     postgres.query("DROP FUNCTION refuse CASCADE")
 
 
+@pytest.mark.promise(2)
 @pytest.mark.parametrize(
     ("refused", "name", "status"),
     [(sql, name, status) for name, (sql, status) in FAILURES.items()],
@@ -56,6 +57,7 @@ def test_a_commit_that_fails_is_never_a_success(
     assert postgres.query("SELECT count(*) FROM item") == "0"
 
 
+@pytest.mark.promise(10)
 @pytest.mark.parametrize(
     "refused",
     [

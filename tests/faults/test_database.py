@@ -54,6 +54,7 @@ def seconds_until(happened: Callable[[], bool]) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.promise(13)
 def test_while_postgresql_is_down_the_answer_is_503_at_once_and_then_good_again(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
@@ -80,6 +81,7 @@ def test_while_postgresql_is_down_the_answer_is_503_at_once_and_then_good_again(
     )
 
 
+@pytest.mark.promise(12)
 def test_a_restart_of_postgresql_is_a_503_to_writers_and_over_at_once(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
@@ -126,6 +128,7 @@ def test_a_restart_of_postgresql_is_a_503_to_writers_and_over_at_once(
     assert seconds < 1
 
 
+@pytest.mark.promise(14)
 def test_while_postgresql_is_frozen_every_answer_comes(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
@@ -161,6 +164,7 @@ def test_while_postgresql_is_frozen_every_answer_comes(
     )
 
 
+@pytest.mark.promise(11)
 def test_reads_survive_storms_of_killed_connections(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
@@ -191,6 +195,7 @@ def test_reads_survive_storms_of_killed_connections(
     assert set(statuses) == {200}
 
 
+@pytest.mark.promise(15)
 def test_a_locked_table_makes_readers_wait_no_longer_than_the_settings_say(
     client: httpx2.Client, postgres: Postgres, project: Project, measure: Measure
 ) -> None:
@@ -216,6 +221,7 @@ def test_a_locked_table_makes_readers_wait_no_longer_than_the_settings_say(
     )
 
 
+@pytest.mark.promise(10)
 def test_more_requests_than_connections_wait_their_turn_or_hear_503(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
@@ -236,6 +242,7 @@ def test_more_requests_than_connections_wait_their_turn_or_hear_503(
     assert exhausted == {503: 20}
 
 
+@pytest.mark.promise(10)
 def test_a_statement_that_takes_too_long_is_a_503_and_ends(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
@@ -260,6 +267,7 @@ def test_a_statement_that_takes_too_long_is_a_503_and_ends(
     assert postgres.query("SELECT count(*) FROM item") == "0"
 
 
+@pytest.mark.promise(13)
 def test_a_service_that_starts_before_its_database_serves_as_soon_as_that_does(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
@@ -300,6 +308,7 @@ def test_a_schema_that_is_behind_the_code_is_not_ready(
     wait_until(lambda: client.get("/readyz").status_code == 200)
 
 
+@pytest.mark.promise(10)
 def test_a_database_that_became_read_only_is_a_503_to_writers(
     client: httpx2.Client, postgres: Postgres
 ) -> None:
@@ -321,6 +330,7 @@ def test_a_database_that_became_read_only_is_a_503_to_writers(
     wait_until(lambda: write() == 201)
 
 
+@pytest.mark.promise(8)
 def test_two_who_want_the_same_name_get_one_201_and_409s(
     client: httpx2.Client, measure: Measure
 ) -> None:
@@ -342,6 +352,7 @@ def test_two_who_want_the_same_name_get_one_201_and_409s(
     assert statuses == {201: 5, 409: 95}
 
 
+@pytest.mark.promise(16)
 def test_clients_that_disconnect_leave_no_work_behind(
     client: httpx2.Client, postgres: Postgres, project: Project, measure: Measure
 ) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 
 import httpx2
+import pytest
 
 from tests.faults.conftest import Measure
 from tests.postgres import Postgres
@@ -60,6 +61,7 @@ class Service:
             self.start()
 
 
+@pytest.mark.promise(1)
 def test_no_acknowledged_write_is_lost_and_no_refused_one_stored(
     project: Project,
     postgres: Postgres,

@@ -11,6 +11,7 @@ from tests.project import Project
 SECRET = "s3cret-" + "x" * 20
 
 
+@pytest.mark.promise(20)
 def test_production_shows_nothing_that_was_not_asked_for(
     project: Project,
     postgres: Postgres,
@@ -44,6 +45,7 @@ def test_a_named_origin_may_call_from_a_browser(
     assert response.headers["access-control-allow-origin"] == name
 
 
+@pytest.mark.promise(21)
 def test_the_log_is_json_with_one_line_a_request_and_no_secret(
     project: Project,
     postgres: Postgres,
@@ -98,6 +100,7 @@ def test_forwarded_headers_are_believed_of_a_named_proxy_only(
     ]
 
 
+@pytest.mark.promise(19)
 @pytest.mark.parametrize("password", ["postgres", "changeme", "password"])
 def test_a_password_that_everybody_knows_is_refused(
     project: Project,

@@ -12,34 +12,21 @@ from pathlib import Path
 from typing import Self
 
 import httpx2
+import pytest
 
 from tests.faults.conftest import Measure
+from tests.faults.revisions import add_revision, newest_revision
 from tests.faults.service import SETTINGS, Service
-from tests.pages import blocks, section
+from tests.pages import HOW_TO, blocks, section
 from tests.postgres import Postgres
-from tests.project import ROOT, Project, free_port, wait_until
+from tests.project import Project, free_port, wait_until
 
-HOW_TO = ROOT / "docs" / "how-to.md"
 OLD = "    description: Mapped[str | None] = mapped_column(String(1000))\n"
 ROWS = 20_000
 INSERT_MANY = (
     "INSERT INTO item (id, name, description, quantity) SELECT gen_random_uuid(),"
     f" 'Old ' || n, 'Of old ' || n, 0 FROM generate_series(1, {ROWS}) AS n"
 )
-REVISION = '''"""{revision}."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{revision}"
-down_revision = "{down_revision}"
-
-
-{upgrade}
-
-def downgrade() -> None:
-    raise NotImplementedError
-'''
 
 
 class Clients:
@@ -152,19 +139,7 @@ def releases(first: Project, directory: Path) -> Generator[Project]:
         before = project
 
 
-def newest_revision(project: Project) -> str:
-    output = project.run("alembic", "heads").stdout
-    (head,) = re.findall(r"^(\w+) \(head\)", output, re.MULTILINE)
-    return head
-
-
-def add_revision(project: Project, upgrade: str, head: str, name: str) -> str:
-    path = project.path / "alembic" / "versions" / f"2026_03_01_0900-{name}.py"
-    path.write_text(REVISION.format(revision=name, down_revision=head, upgrade=upgrade))
-    project.run("python", "scripts/lint_migrations.py", path)
-    return name
-
-
+@pytest.mark.promise(26)
 def test_a_column_changes_its_name_and_nobody_notices(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 
 import httpx2
+import pytest
 
 from tests.faults.conftest import Measure
 from tests.faults.service import concurrently, serving
@@ -16,6 +17,7 @@ from tests.postgres import Postgres
 from tests.project import Project
 
 
+@pytest.mark.promise(17)
 def test_sigterm_under_load_fails_no_request_and_ends_with_0(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
@@ -65,6 +67,7 @@ def test_sigterm_under_load_fails_no_request_and_ends_with_0(
     )
 
 
+@pytest.mark.promise(17)
 def test_a_client_that_never_ends_its_request_does_not_keep_a_service_alive(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
