@@ -85,6 +85,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
         pass
     go_on("head")
     new.run("alembic", "downgrade", "slow", **settings)
+    postgres.query("DROP INDEX ix_item_quantity")
     with (
         long_transaction(new, postgres),
         migrating(new, postgres, "CREATE INDEX CONCURRENTLY"),
