@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import text
 
 from app.core.application import set_up
 from app.core.database import ReadSessionDep, SessionDep
+from tests.conftest import client_of
 
 app = FastAPI()
 killed = []
@@ -48,8 +49,7 @@ set_up(app)
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(app) as client:
         yield client
 
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import pytest
 from fastapi import FastAPI, Header
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.errors import ConflictError, NotFoundError
+from tests.conftest import client_of
 
 app = FastAPI()
 
@@ -50,8 +51,7 @@ set_up(app)
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(app) as client:
         yield client
 
 
