@@ -67,7 +67,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Problem:
-        if [part["loc"] for part in error.errors()] == [("header", "if-match")]:
+        if [part["loc"] for part in error.errors()] == [("header", "If-Match")]:
             return Problem(
                 HTTPStatus.PRECONDITION_REQUIRED,
                 "Send the ETag of the version to change in the header If-Match.",

@@ -33,6 +33,7 @@ async def _if_match(
     if_match: Annotated[
         str,
         Header(
+            alias="If-Match",
             description="The ETag of the version to change, or `*` for any.",
             examples=['"1"', "*"],
         ),
@@ -45,7 +46,10 @@ async def _if_match(
 IfMatch = Annotated[Versions, Depends(_if_match)]
 IfNoneMatch = Annotated[
     str | None,
-    Header(description="ETags of known versions: 304 if one is still the newest."),
+    Header(
+        alias="If-None-Match",
+        description="ETags of known versions: 304 if one is still the newest.",
+    ),
 ]
 
 

@@ -42,6 +42,7 @@ class Once:
         idempotency_key: Annotated[
             str | None,
             Header(
+                alias="Idempotency-Key",
                 max_length=255,
                 pattern="^[!-~]+$",
                 description="A new UUID for each request, and the same one to repeat it.",
@@ -84,7 +85,7 @@ class Once:
         if known.fingerprint != fingerprint:
             raise InvalidError(
                 "The Idempotency-Key belongs to another request: send a new one.",
-                loc=["header", "idempotency-key"],
+                loc=["header", "Idempotency-Key"],
             )
         return Response(known.body, known.status, known.headers)
 

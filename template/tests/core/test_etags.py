@@ -83,4 +83,4 @@ async def test_a_read_need_not_repeat_the_newest_version(
 def test_the_openapi_document_says_that_a_change_needs_it() -> None:
     (parameter,) = app.openapi()["paths"]["/"]["put"]["parameters"]
 
-    assert (parameter["name"], parameter["required"]) == ("if-match", True)
+    assert (parameter["name"], parameter["required"]) == ("If-Match", True)

@@ -27,7 +27,7 @@ class Base(DeclarativeBase):
 
 
 class Key(IdempotencyKeyMixin, Base):
-    __tablename__ = "key"
+    __tablename__ = "test_key"
 
 
 class Order(BaseModel):
@@ -94,7 +94,7 @@ async def test_another_request_with_the_same_key_is_refused(
     for response in (await post(client, "milk"), await post(client, path="/b")):
         assert response.status_code == 422
         (error,) = response.json()["errors"]
-        assert error["loc"] == ["header", "idempotency-key"]
+        assert error["loc"] == ["header", "Idempotency-Key"]
 
 
 async def test_a_request_that_was_refused_may_be_tried_again(
@@ -128,7 +128,7 @@ async def test_a_key_that_is_none_is_refused(client: AsyncClient, key: str) -> N
     response = await client.post("/a", json={"what": "tea"}, headers=headers)
 
     assert response.status_code == 422
-    assert response.json()["errors"][0]["loc"] == ["header", "idempotency-key"]
+    assert response.json()["errors"][0]["loc"] == ["header", "Idempotency-Key"]
 
 
 async def test_a_key_may_have_255_visible_characters(client: AsyncClient) -> None:

@@ -23,7 +23,7 @@ class Base(DeclarativeBase):
 
 
 class Event(UUIDPrimaryKeyMixin, Base):
-    __tablename__ = "event"
+    __tablename__ = "test_event"
 
     title: Mapped[str]
     small: Mapped[int] = mapped_column(SmallInteger)
@@ -49,7 +49,7 @@ def event(number: int) -> Event:
 @pytest.fixture(autouse=True)
 async def events(connection: AsyncConnection, session: AsyncSession) -> None:
     await connection.run_sync(Base.metadata.create_all)
-    session.add_all(event(number) for number in range(7))
+    session.add_all(event(number) for number in range(2, 9))
     await session.flush()
 
 
@@ -93,7 +93,7 @@ async def test_what_is_added_and_deleted_between_two_pages_shifts_nothing(
     first = await page(session, order)
     everything = (await session.scalars(select(Event).order_by(*order.by))).all()
 
-    session.add(event(-2))
+    session.add(event(0))
     await session.execute(delete(Event).where(Event.id == first.items[-1].id))
     second = await page(session, order, first.next)
 

@@ -21,7 +21,7 @@ class Request(UUIDPrimaryKeyMixin, TimestampMixin, Base):
 
 
 class Document(IdentityPrimaryKeyMixin, VersionMixin, Base):
-    __tablename__ = "document"
+    __tablename__ = "test_document"
 
     text: Mapped[str]
 
