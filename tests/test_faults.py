@@ -55,7 +55,7 @@ def service(
         **environment,
     }
     project.run("alembic", "upgrade", "head", **settings)
-    postgres.query("TRUNCATE item")
+    postgres.query("TRUNCATE item, note, idempotency_key")
     command = ("python", "-m", "app.core.serve", "--port", str(port))
     with project.serve(*command, port=port, **settings) as client:
         client.get("/readyz").raise_for_status()
