@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import Render
 from tests.project import Project
 
-PROGRAM = '''
+PROGRAM = """
 from client import Client
 from client.api.items import (
     create_item,
@@ -60,7 +60,7 @@ with Client(base_url="{url}") as client:
     )
     assert gone.status_code == 204
 print("done")
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_demo_serves_until_ctrl_c(clone: Project) -> None:
 @pytest.mark.xdist_group("port 8000")
 def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
     page = ROOT / "docs" / "tutorial.md"
-    render, dev, migrate, test = blocks(page, "console")
+    render, dev, migrate, test, accept = blocks(page, "console")
     model, create, read = blocks(page, "python")
     copy, _, git = render.splitlines()
     clone.run("bash", "-c", copy)
@@ -127,9 +127,11 @@ def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
         '        "quantity": 3,\n',
         '        "color": None,\n',
     )
+    service.run("bash", "-c", accept)
     service.run("bash", "-c", test)
 
-    assert "1 failed" in failed.stdout
+    assert "2 failed" in failed.stdout
+    assert "Accept a change of it with: uv run python" in failed.stdout
     assert "test_a_created_item_can_be_read" in failed.stdout
 
 

@@ -29,11 +29,7 @@ class IdempotencyKeyMixin:
 
 
 class Once:
-    """Does what a request asks for, or answers as it did when it was asked before.
-
-    Where clients have accounts, include the account in what is compared: whoever knows
-    the key and the request gets the answer.
-    """
+    """Does what a request asks for, or answers as it did when it was asked before."""
 
     def __init__(
         self,
@@ -57,10 +53,14 @@ class Once:
         self,
         table: type[IdempotencyKeyMixin],
         answer: Callable[[], Awaitable[Response]],
+        *,
+        owner: object = None,
     ) -> Response:
         """Keep the answer in the transaction of its work: both are there, or neither.
 
-        Raises ConflictError and InvalidError. An answer that is an error is not kept.
+        `owner` is who asks, where clients have accounts: another one never gets the
+        answer. Raises ConflictError and InvalidError. An error that `answer` raises is
+        not kept.
         """
         key, session = self._key, self._session
         if key is None:
@@ -68,7 +68,8 @@ class Once:
         lock = func.pg_try_advisory_xact_lock(func.hashtextextended(key, 0))
         if not await session.scalar(select(lock)):
             raise ConflictError("The same request is still being done. Try again.")
-        target = f"{self._request.method} {self._request.url.path}\n".encode()
+        path = self._request.url.path
+        target = f"{owner}\n{self._request.method} {path}\n".encode()
         fingerprint = sha256(target + await self._request.body()).digest()
         known = await session.get(table, key)
         if known is None:
