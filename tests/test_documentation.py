@@ -175,7 +175,7 @@ def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
         (project.path / path).write_text("".join(kept))
     for command in ("ruff check --fix", "ruff format", "python tests/test_openapi.py"):
         assert f"uv run {command}\n" in section
-        project.run(*command.split())
+        project.run(*command.split(), PYTHONPATH=str(project.path))
 
     without = render(example=False)
     answers_and_text = {Path(".copier-answers.yml"), Path("README.md")}
