@@ -67,6 +67,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Problem:
+        # Required, as the OpenAPI document says, but with a status of its own.
         if [part["loc"] for part in error.errors()] == [("header", "If-Match")]:
             return Problem(
                 HTTPStatus.PRECONDITION_REQUIRED,

@@ -1,4 +1,7 @@
-"""Versions of a resource in HTTP: entity tags and preconditions (RFC 9110 §13)."""
+"""Versions of a resource in HTTP: entity tags and preconditions (RFC 9110 §13).
+
+A tag is of the row, not of its form: a release that shows more of it does not change it.
+"""
 
 from collections.abc import Container
 from typing import Annotated, Any
