@@ -9,7 +9,7 @@ unexport VIRTUAL_ENV
 
 FAULTS := tests/faults
 
-.PHONY: demo smoke test test-faults format pictures benchmark-generation release
+.PHONY: demo smoke test test-faults format openapi pictures benchmark-generation release
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -29,6 +29,10 @@ test-faults: $(UV)
 format: $(UV)
 	$(UV) run ruff check --fix
 	$(UV) run ruff format
+
+# What a project's openapi.json starts as, when its routes or FastAPI changed.
+openapi: $(UV)
+	$(UV) run --quiet python scripts/openapi.py
 
 pictures: $(UV)
 	$(UV) run --quiet python scripts/pictures.py

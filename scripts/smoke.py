@@ -45,7 +45,7 @@ service = subprocess.Popen(["dev", "--port", str(port)])
 try:
     wait_until_ready(service)
     created = ask("/items", {"name": "Lamp", "quantity": 3})
-    if ask("/items") != [created]:
+    if ask("/items") != {"items": [created], "next": None}:
         sys.exit("The list does not hold the item that was created.")
     print(f"Ready and asked after {time.monotonic() - started:.1f} s.")
 finally:

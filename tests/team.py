@@ -66,7 +66,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.drop_table("item")
+    for table in ("idempotency_key", "note", "item"):
+        op.drop_table(table, if_exists=True)
 
 
 def downgrade() -> None:
@@ -321,12 +322,15 @@ def delete_the_example(work: Work) -> None:
     for directory in ("app/items", "tests/items"):
         for path in sorted((work.project.path / directory).glob("*.py")):
             work.delete(str(path.relative_to(work.project.path)))
-    work.delete("app/models/item.py")
+    for name in ("item", "idempotency_key"):
+        if (work.project.path / "app" / "models" / f"{name}.py").exists():
+            work.delete(f"app/models/{name}.py")
     work.write("alembic/versions/2026_07_01_0000-drop_item.py", DROP_ITEM)
     work.delete("tests/test_migrations.py")  # A table that is dropped stays dropped.
     for path in ("app/api.py", "app/models/__init__.py"):
         lines = (work.project.path / path).read_text().splitlines(keepends=True)
-        kept = "".join(line for line in lines if not re.search(r"\b[Ii]tems?\b", line))
+        example = re.compile(r"\b([Ii]tems?|Note|IdempotencyKey)\b")
+        kept = "".join(line for line in lines if not example.search(line))
         work.texts = [known for known in work.texts if known[0] != path]
         work.write(path, kept)
 

@@ -28,7 +28,7 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
         # Beside the running service, whose rows they must not touch.
         project.run("pytest", "-W", "error", "-n", "2")
         if answers["example"]:
-            assert client.get("/items").json()[0]["name"] == "Kept"
+            assert client.get("/items").json()["items"][0]["name"] == "Kept"
         assert client.get("/").json() == {"service": "My Service", "version": "0.1.0"}
         assert client.get("/readyz").json() == {"status": "ok"}
         assert client.get("/docs").status_code == 200
@@ -78,7 +78,8 @@ def test_what_is_stored_is_there_after_a_restart(installed: Render) -> None:
     with project.serve() as client:
         path = f"/items/{created.json()['id']}"
         assert client.get(path).json() == created.json()
-        assert client.delete(path).status_code == 204
+        headers = {"If-Match": created.headers["etag"]}
+        assert client.delete(path, headers=headers).status_code == 204
 
 
 CALLS = {
@@ -89,6 +90,8 @@ CALLS = {
     ("post", "/items"): {"name": "Chair"},
     ("get", "/items/{item_id}"): None,
     ("patch", "/items/{item_id}"): {"name": "Table"},
+    ("post", "/items/{item_id}/notes"): {"text": "Needs a new bulb."},
+    ("get", "/items/{item_id}/notes"): None,
     ("delete", "/items/{item_id}"): None,
 }
 
@@ -105,10 +108,12 @@ def test_every_documented_operation_succeeds(
         item = client.post("/items", json={"name": "Lamp"}).json()
         for (method, path), body in CALLS.items():
             path = path.format(item_id=item["id"])
-            response = client.request(method, path, json=body)
+            headers = {"If-Match": "*"} if method in {"patch", "delete"} else {}
+            response = client.request(method, path, json=body, headers=headers)
             assert response.is_success, (method, path, response.text)
-            if method == "post":
-                assert client.delete(f"/items/{response.json()['id']}").is_success
+            if "location" in response.headers:
+                new = response.headers["location"]
+                assert client.delete(new, headers={"If-Match": "*"}).is_success
     record_property("measure", f"{len(documented)} documented operations, all 2xx.")
 
 
@@ -196,7 +201,11 @@ def test_production_needs_none_of_the_development_dependencies(
             DATABASE_URL=database_url(installed()),
         ) as client,
     ):
-        assert development.get("/items").json() == client.get("/items").json() == []
+        assert (
+            development.get("/items").json()["items"]
+            == client.get("/items").json()["items"]
+            == []
+        )
 
 
 def database_url(project: Project) -> str:

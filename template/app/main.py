@@ -39,7 +39,7 @@ class Service(BaseModel):
     version: str
 
 
-@app.get("/", tags=["service"])
+@app.get("/", tags=["service"], operation_id="root")
 async def root() -> Service:
     """Say which service this is."""
     return Service(service=settings.APP_TITLE, version=settings.APP_VERSION)

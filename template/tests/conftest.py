@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic.command import upgrade
 from alembic.config import Config
+from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
@@ -83,14 +84,14 @@ async def connection() -> AsyncGenerator[AsyncConnection]:
 @pytest.fixture
 async def client(connection: AsyncConnection) -> AsyncGenerator[AsyncClient]:
     """A client whose requests are rolled back after the test."""
-    async with _client() as client:
+    async with client_of(app) as client:
         yield client
 
 
 @pytest.fixture
 async def committing_client() -> AsyncGenerator[AsyncClient]:
     """A client whose requests really commit, each on a connection of its own."""
-    async with _client() as client:
+    async with client_of(app) as client:
         yield client
     tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
     if tables:
@@ -99,10 +100,10 @@ async def committing_client() -> AsyncGenerator[AsyncClient]:
 
 
 @asynccontextmanager
-async def _client() -> AsyncGenerator[AsyncClient]:
-    async with AsyncClient(
-        transport=ASGITransport(app), base_url="http://test"
-    ) as client:
+async def client_of(app: FastAPI) -> AsyncGenerator[AsyncClient]:
+    """Give a client of an application, also of one that a test makes for itself."""
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
 

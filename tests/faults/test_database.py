@@ -352,6 +352,55 @@ def test_two_who_want_the_same_name_get_one_201_and_409s(
     assert statuses == {201: 5, 409: 95}
 
 
+@pytest.mark.promise(8)
+def test_a_request_repeated_at_once_is_done_once(
+    client: httpx2.Client, postgres: Postgres, measure: Measure
+) -> None:
+    statuses: Counter[int] = Counter()
+
+    async def ask(many: httpx2.AsyncClient) -> set[str]:
+        async def one(number: int) -> str:
+            body = {"name": f"Lamp {number % 5}"}
+            headers = {"Idempotency-Key": f"key-{number % 5}"}
+            while True:
+                response = await many.post("/items", json=body, headers=headers)
+                statuses[response.status_code] += 1
+                if response.status_code == 201:
+                    return response.headers["location"]
+                assert "still being done" in response.json()["detail"]
+
+        return set(await asyncio.gather(*map(one, range(100))))
+
+    created = concurrently(client, ask)
+
+    measure(f"5 requests, each by 20 clients at once and again: {dict(statuses)}.")
+    assert statuses[201] == 100
+    assert len(created) == 5
+    assert postgres.query("SELECT count(*) FROM item") == "5"
+
+
+@pytest.mark.promise(9)
+def test_of_changes_to_one_version_one_is_done(
+    client: httpx2.Client, measure: Measure
+) -> None:
+    created = client.post("/items", json={"name": "Lamp"})
+    path, etag = created.headers["location"], created.headers["etag"]
+
+    async def ask(many: httpx2.AsyncClient) -> Counter[int]:
+        responses = await asyncio.gather(
+            *(
+                many.patch(path, json={"quantity": n}, headers={"If-Match": etag})
+                for n in range(1, 51)
+            )
+        )
+        return Counter(response.status_code for response in responses)
+
+    statuses = concurrently(client, ask)
+
+    measure(f"50 changes of one version at once: {dict(statuses)}.")
+    assert statuses == {200: 1, 412: 49}
+
+
 @pytest.mark.promise(16)
 def test_clients_that_disconnect_leave_no_work_behind(
     client: httpx2.Client, postgres: Postgres, project: Project, measure: Measure

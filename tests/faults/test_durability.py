@@ -32,7 +32,7 @@ class Service:
         self.project, self.postgres, self.port = project, postgres, free_port()
         self.environment = {"ENVIRONMENT": "production", "DATABASE_URL": postgres.url}
         project.run("alembic", "upgrade", "head", **self.environment)
-        postgres.query("TRUNCATE item")
+        postgres.empty()
         self.start()
 
     def start(self) -> None:

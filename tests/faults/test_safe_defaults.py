@@ -57,7 +57,7 @@ def test_the_log_is_json_with_one_line_a_request_and_no_secret(
         assert client.post("/items", json=item, headers=headers).status_code == 201
         assert client.post("/items", json=item, headers=headers).status_code == 409
         refused = client.post("/items", json={"name": [SECRET], SECRET: SECRET})
-        assert client.get(f"/items?token={SECRET}").status_code == 200
+        assert client.get(f"/items?name={SECRET}").status_code == 200
         assert client.get(f"/{SECRET}").status_code == 404
         postgres.query("ALTER TABLE item RENAME TO moved")
         broken = client.post("/items", json=item)

@@ -24,8 +24,9 @@ from tests.project import Project, free_port, wait_until
 OLD = "    description: Mapped[str | None] = mapped_column(String(1000))\n"
 ROWS = 20_000
 INSERT_MANY = (
-    "INSERT INTO item (id, name, description, quantity) SELECT gen_random_uuid(),"
-    f" 'Old ' || n, 'Of old ' || n, 0 FROM generate_series(1, {ROWS}) AS n"
+    "INSERT INTO item (id, name, description, quantity, version)"
+    " SELECT gen_random_uuid(),"
+    f" 'Old ' || n, 'Of old ' || n, 0, 1 FROM generate_series(1, {ROWS}) AS n"
 )
 
 

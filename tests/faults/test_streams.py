@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 from fastapi import APIRouter, BackgroundTasks
-from sqlalchemy import select, update
+from sqlalchemy import select
 from starlette.responses import StreamingResponse
 
 from app.core.database import async_session_factory
@@ -58,8 +58,8 @@ def service(
 @pytest.fixture
 def many(client: httpx2.Client, postgres: Postgres) -> None:
     postgres.query(
-        "INSERT INTO item (id, name, quantity) SELECT gen_random_uuid(),"
-        " repeat('x', 80) || n, 0 FROM generate_series(1, 50000) AS n"
+        "INSERT INTO item (id, name, quantity, version) SELECT gen_random_uuid(),"
+        " repeat('x', 80) || n, 0, 1 FROM generate_series(1, 50000) AS n"
     )
 
 

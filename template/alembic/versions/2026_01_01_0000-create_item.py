@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("description", sa.String(length=1000), nullable=True),
         sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -32,6 +33,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_item")),
         sa.UniqueConstraint("name", name=op.f("uq_item_name")),
     )
+    op.create_index(op.f("ix_item_created_at_id"), "item", ["created_at", "id"])
+    op.create_index(op.f("ix_item_quantity_id"), "item", ["quantity", "id"])
 
 
 def downgrade() -> None:

@@ -102,7 +102,6 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The request holds a value that cannot be stored.",
-            errors=[],
         )
     if state[:2] in TRANSIENT or not state and not isinstance(error, DBAPIError):
         return _unavailable()

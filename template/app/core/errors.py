@@ -1,12 +1,13 @@
 """What a service raises when a request cannot be done, and how it is answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -20,6 +21,7 @@ class ServiceError(Exception):
     """A request that cannot be done; its text is shown to the client."""
 
     status = HTTPStatus.BAD_REQUEST
+    members: Mapping[str, Any] = {}
 
 
 class NotFoundError(ServiceError):
@@ -38,15 +40,39 @@ class PreconditionRequiredError(ServiceError):
     status = HTTPStatus.PRECONDITION_REQUIRED
 
 
+class InvalidError(ServiceError):
+    """A part of the request that only the service could judge, by its path into it."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, detail: str, *, loc: list[str | int]) -> None:
+        super().__init__(detail)
+        error = {"loc": loc, "msg": detail, "type": "value_error"}
+        self.members = {"errors": [error]}
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer what services, validation and the framework raise with a problem."""
 
     @app.exception_handler(ServiceError)
     async def _(request: Request, error: ServiceError) -> Problem:
-        return Problem(error.status, str(error))
+        return Problem(error.status, str(error), **error.members)
+
+    @app.exception_handler(StaleDataError)
+    async def _(request: Request, error: StaleDataError) -> Problem:
+        return Problem(
+            HTTPStatus.PRECONDITION_FAILED,
+            "It was changed at the same time: read it again.",
+        )
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Problem:
+        # Required, as the OpenAPI document says, but with a status of its own.
+        if [part["loc"] for part in error.errors()] == [("header", "If-Match")]:
+            return Problem(
+                HTTPStatus.PRECONDITION_REQUIRED,
+                "Send the ETag of the version to change in the header If-Match.",
+            )
         return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The request is not valid.",

@@ -29,13 +29,17 @@ class Health(BaseModel):
     status: str
 
 
-@router.get("/livez")
+@router.get("/livez", operation_id="livez")
 async def livez() -> Health:
     """Answer at all: asks nothing of the database."""
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={503: {"model": Health, "description": "Not ready"}})
+@router.get(
+    "/readyz",
+    operation_id="readyz",
+    responses={503: {"model": Health, "description": "Not ready"}},
+)
 async def readyz(response: Response) -> Health:
     """Answer 200 when the database does, and has the schema that this code needs."""
     status = "stopping" if draining.is_set() else await _database_status()

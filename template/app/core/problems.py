@@ -67,6 +67,14 @@ class Problem(Response):
         super().__init__(json.dumps(content).encode(), status, headers)
 
 
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the errors of a route: `responses=problems(404, 409)`."""
+    return {
+        status: _response(HTTPStatus(status).phrase, ProblemDetails)
+        for status in statuses
+    }
+
+
 def document_problems(app: FastAPI) -> None:
     """Let the OpenAPI document say that every error is a problem document."""
     generate = app.openapi

@@ -1,49 +1,130 @@
 """The HTTP interface of the items."""
 
 import uuid
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 
 from app.core.database import ReadSessionDep, SessionDep
+from app.core.etags import (
+    ETAG,
+    ETAG_AND_LOCATION,
+    NOT_MODIFIED,
+    IfMatch,
+    IfNoneMatch,
+    etag,
+    is_known,
+)
+from app.core.idempotency import OnceDep
+from app.core.pagination import Page, Rows
+from app.core.problems import problems
 from app.items import service
-from app.items.schemas import ItemCreate, ItemRead, ItemUpdate
-from app.models import Item
+from app.items.schemas import (
+    ItemCreate,
+    ItemQuery,
+    ItemRead,
+    ItemUpdate,
+    NoteCreate,
+    NoteRead,
+)
+from app.models import IdempotencyKey, Item, Note
 
 router = APIRouter(prefix="/items", tags=["items"])
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=ItemRead)
-async def create_item(session: SessionDep, new: ItemCreate) -> Item:
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    response_model=ItemRead,
+    responses={201: ETAG_AND_LOCATION, **problems(409)},
+)
+async def create_item(
+    request: Request, session: SessionDep, once: OnceDep, new: ItemCreate
+) -> Response:
     """Add an item; its name must be new."""
-    return await service.create_item(session, new)
+
+    async def create() -> Response:
+        item = await service.create_item(session, new)
+        return Response(
+            ItemRead.model_validate(item).model_dump_json(),
+            HTTPStatus.CREATED,
+            {"Location": f"{request.url.path}/{item.id}", "ETag": etag(item.version)},
+            media_type="application/json",
+        )
+
+    return await once(IdempotencyKey, create)
 
 
-@router.get("", response_model=list[ItemRead])
+@router.get("", response_model=Page[ItemRead])
 async def list_items(
+    session: ReadSessionDep, query: Annotated[ItemQuery, Query()]
+) -> Rows[Item]:
+    """List items, the oldest first unless `sort` says otherwise."""
+    return await service.list_items(session, query)
+
+
+@router.get(
+    "/{item_id}",
+    response_model=ItemRead,
+    responses={200: ETAG, 304: NOT_MODIFIED, **problems(404)},
+)
+async def get_item(
     session: ReadSessionDep,
-    after: uuid.UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> Sequence[Item]:
-    """List items, oldest first; `after` is the id of the last one already seen."""
-    return await service.list_items(session, after=after, limit=limit)
+    item_id: uuid.UUID,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
+) -> Item | Response:
+    item = await service.get_item(session, item_id)
+    response.headers["ETag"] = etag(item.version)
+    if is_known(if_none_match, item.version):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=response.headers)
+    return item
 
 
-@router.get("/{item_id}", response_model=ItemRead)
-async def get_item(session: ReadSessionDep, item_id: uuid.UUID) -> Item:
-    return await service.get_item(session, item_id)
-
-
-@router.patch("/{item_id}", response_model=ItemRead)
+@router.patch(
+    "/{item_id}",
+    response_model=ItemRead,
+    responses={200: ETAG, **problems(404, 409, 412, 428)},
+)
 async def update_item(
-    session: SessionDep, item_id: uuid.UUID, changes: ItemUpdate
+    session: SessionDep,
+    item_id: uuid.UUID,
+    changes: ItemUpdate,
+    expected: IfMatch,
+    response: Response,
 ) -> Item:
     """Change the fields that are sent; the others stay as they are."""
-    return await service.update_item(session, item_id, changes)
+    item = await service.update_item(session, item_id, changes, expected=expected)
+    response.headers["ETag"] = etag(item.version)
+    return item
 
 
-@router.delete("/{item_id}", status_code=HTTPStatus.NO_CONTENT)
-async def delete_item(session: SessionDep, item_id: uuid.UUID) -> None:
-    await service.delete_item(session, item_id)
+@router.delete(
+    "/{item_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problems(404, 412, 428),
+)
+async def delete_item(
+    session: SessionDep, item_id: uuid.UUID, expected: IfMatch
+) -> None:
+    """Delete an item and its notes."""
+    await service.delete_item(session, item_id, expected=expected)
+
+
+@router.post(
+    "/{item_id}/notes",
+    status_code=HTTPStatus.CREATED,
+    response_model=NoteRead,
+    responses=problems(404, 409),
+)
+async def create_note(session: SessionDep, item_id: uuid.UUID, new: NoteCreate) -> Note:
+    """Add a note to an item."""
+    return await service.create_note(session, item_id, new)
+
+
+@router.get("/{item_id}/notes", response_model=list[NoteRead], responses=problems(404))
+async def list_notes(session: ReadSessionDep, item_id: uuid.UUID) -> list[Note]:
+    """List the notes of an item, oldest first."""
+    item = await service.get_item(session, item_id, service.WITH_NOTES)
+    return item.notes

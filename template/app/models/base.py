@@ -50,3 +50,18 @@ class TimestampMixin(CreatedAtMixin):
         onupdate=func.now(),
         sort_order=101,
     )
+
+
+class VersionMixin(TimestampMixin):
+    """The times, and `version`, which every UPDATE counts up.
+
+    An UPDATE or a DELETE of a version that is no longer there raises StaleDataError: of
+    two who change a row at once, one is told, as 412. `app.core.etags` shows it to clients.
+    """
+
+    version: Mapped[int] = mapped_column(sort_order=99)
+
+    __mapper_args__: ClassVar[dict[str, Any]] = {
+        **TimestampMixin.__mapper_args__,
+        "version_id_col": version,
+    }

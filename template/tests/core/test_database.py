@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from fastapi import FastAPI, HTTPException
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import UniqueConstraint, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from app.core.application import set_up
 from app.core.database import ReadSessionDep, SessionDep, engine
 from app.models import IdentityPrimaryKeyMixin
+from tests.conftest import client_of
 
 app = FastAPI()
 
@@ -57,8 +58,7 @@ set_up(app)
 async def client() -> AsyncGenerator[AsyncClient]:
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(app) as client:
         yield client
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.drop_all)

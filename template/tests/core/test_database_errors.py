@@ -5,11 +5,12 @@ from typing import Annotated
 
 import pytest
 from fastapi import Body, FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import text
 
 from app.core.application import set_up
 from app.core.database import ReadSessionDep, SessionDep
+from tests.conftest import client_of
 
 app = FastAPI()
 killed = []
@@ -61,8 +62,7 @@ set_up(app)
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(app) as client:
         yield client
 
 

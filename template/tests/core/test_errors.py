@@ -6,12 +6,14 @@ from typing import Annotated
 
 import pytest
 from fastapi import FastAPI, Header
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.errors import ConflictError, NotFoundError
+from tests.conftest import client_of
 
 app = FastAPI()
 
@@ -29,6 +31,11 @@ async def missing() -> None:
 @app.get("/conflicting")
 async def conflicting() -> None:
     raise ConflictError("Request 7 is closed.")
+
+
+@app.get("/stale")
+async def stale() -> None:
+    raise StaleDataError("1 row expected, 0 matched")
 
 
 @app.get("/mistaken")
@@ -50,8 +57,7 @@ set_up(app)
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(app) as client:
         yield client
 
 
@@ -60,6 +66,10 @@ async def client() -> AsyncGenerator[AsyncClient]:
     [
         ("GET", "/missing", 404, "Not Found", "There is no request 7."),
         ("GET", "/conflicting", 409, "Conflict", "Request 7 is closed."),
+        (
+            *("GET", "/stale", 412, "Precondition Failed"),
+            "It was changed at the same time: read it again.",
+        ),
         ("GET", "/nowhere", 404, "Not Found", "Not Found"),
         ("DELETE", "/missing", 405, "Method Not Allowed", "Method Not Allowed"),
     ],

@@ -1,11 +1,13 @@
 """The columns that tables have in common."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.models import IdentityPrimaryKeyMixin, TimestampMixin, UUIDPrimaryKeyMixin
+from app.models.base import VersionMixin
 
 
 class Base(DeclarativeBase):
@@ -16,6 +18,12 @@ class Request(UUIDPrimaryKeyMixin, TimestampMixin, Base):
     __tablename__ = "request"
 
     status: Mapped[str]
+
+
+class Document(IdentityPrimaryKeyMixin, VersionMixin, Base):
+    __tablename__ = "test_document"
+
+    text: Mapped[str]
 
 
 class AuditEntry(IdentityPrimaryKeyMixin, Base):
@@ -69,10 +77,28 @@ async def test_postgresql_counts_the_rows_of_an_append_only_table(
     ]
 
 
+@pytest.mark.parametrize("delete", [False, True])
+async def test_what_was_changed_since_it_was_read_is_left_alone(
+    session: AsyncSession, delete: bool
+) -> None:
+    document = Document(text="first")
+    session.add(document)
+    await session.flush()
+    faster = update(Document).values(version=2)
+    await session.execute(faster.execution_options(synchronize_session=False))
+
+    if delete:
+        await session.delete(document)
+    document.text = "second"
+    with pytest.raises(StaleDataError):
+        await session.flush()
+
+
 def test_the_key_is_the_first_column_and_the_times_are_the_last() -> None:
-    assert [column.name for column in Request.__table__.columns] == [
+    assert [column.name for column in Document.__table__.columns] == [
         "id",
-        "status",
+        "text",
+        "version",
         "created_at",
         "updated_at",
     ]

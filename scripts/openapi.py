@@ -1,0 +1,35 @@
+"""Writes the OpenAPI documents that a project starts from, as its own test makes them."""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    for example, name in ((True, "with-example"), (False, "without-example")):
+        with tempfile.TemporaryDirectory() as directory:
+            copy = [
+                "uvx",
+                "copier",
+                "copy",
+                "--defaults",
+                "--quiet",
+                "--vcs-ref",
+                "HEAD",
+            ]
+            answer = ["--data", f"example={example}"]
+            subprocess.run([*copy, *answer, ROOT, directory], check=True)
+            accept = ["uv", "run", "--quiet", "python", "tests/test_openapi.py"]
+            subprocess.run(accept, cwd=directory, check=True)
+            document = json.loads(Path(directory, "openapi.json").read_text("utf-8"))
+        document["info"] = {}
+        text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+        path = ROOT / "includes" / "openapi" / f"{name}.json"
+        path.write_text(f"{text}\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Requests that are repeated under one Idempotency-Key."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from itertools import count
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Response
+from httpx2 import AsyncClient
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase
+
+from app.core.application import set_up
+from app.core.database import engine
+from app.core.errors import ConflictError
+from app.core.idempotency import IdempotencyKeyMixin, OnceDep
+from tests.conftest import client_of
+
+app = FastAPI()
+numbers = count()
+started, finish = asyncio.Event(), asyncio.Event()
+
+
+class Base(DeclarativeBase):
+    """Apart from the service's own tables."""
+
+
+class Key(IdempotencyKeyMixin, Base):
+    __tablename__ = "test_key"
+
+
+class Order(BaseModel):
+    what: str
+
+
+@app.post("/{path}")
+async def order(path: str, new: Order, once: OnceDep) -> Response:
+    async def answer() -> Response:
+        number = next(numbers)
+        if new.what == "slow":
+            started.set()
+            await finish.wait()
+        if new.what == "refused" and number == 0:
+            raise ConflictError("Not now.")
+        return Response(f"{new.what} {number}", 201, {"Location": f"/{number}"})
+
+    return await once(Key, answer)
+
+
+set_up(app)
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
+    global numbers
+    numbers = count()
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with client_of(app) as client:
+        yield client
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+
+
+async def post(
+    client: AsyncClient, what: str = "tea", path: str = "/a", key: str | None = "k"
+) -> httpx2.Response:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return await client.post(path, json={"what": what}, headers=headers)
+
+
+async def test_the_same_request_gets_the_same_answer(client: AsyncClient) -> None:
+    first, second = await post(client), await post(client)
+
+    assert (first.status_code, first.text) == (201, "tea 0")
+    assert (second.status_code, second.text) == (201, "tea 0")
+    assert second.headers["location"] == first.headers["location"] == "/0"
+
+
+async def test_without_a_key_or_with_another_one_it_is_done_again(
+    client: AsyncClient,
+) -> None:
+    answers = [await post(client, key=key) for key in (None, None, "k", "l")]
+
+    assert [a.text for a in answers] == ["tea 0", "tea 1", "tea 2", "tea 3"]
+
+
+async def test_another_request_with_the_same_key_is_refused(
+    client: AsyncClient,
+) -> None:
+    await post(client)
+
+    for response in (await post(client, "milk"), await post(client, path="/b")):
+        assert response.status_code == 422
+        (error,) = response.json()["errors"]
+        assert error["loc"] == ["header", "Idempotency-Key"]
+
+
+async def test_a_request_that_was_refused_may_be_tried_again(
+    client: AsyncClient,
+) -> None:
+    responses = [await post(client, "refused"), await post(client, "refused")]
+
+    assert [response.status_code for response in responses] == [409, 201]
+
+
+async def test_a_request_that_is_still_being_done_is_not_done_twice(
+    client: AsyncClient,
+) -> None:
+    started.clear()
+    finish.clear()
+    first = asyncio.create_task(post(client, "slow"))
+    await started.wait()
+
+    at_once = await post(client, "slow")
+    finish.set()
+    done, afterwards = await first, await post(client, "slow")
+
+    assert at_once.status_code == 409
+    assert done.text == afterwards.text == "slow 0"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü", "\x7f"])
+async def test_a_key_that_is_none_is_refused(client: AsyncClient, key: str) -> None:
+    headers = {b"idempotency-key": key.encode()}
+
+    response = await client.post("/a", json={"what": "tea"}, headers=headers)
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["header", "Idempotency-Key"]
+
+
+async def test_a_key_may_have_255_visible_characters(client: AsyncClient) -> None:
+    assert (await post(client, key="~" * 255)).status_code == 201
