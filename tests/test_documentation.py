@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -92,43 +93,61 @@ def test_demo_serves_until_ctrl_c(clone: Project) -> None:
     assert "Application shutdown complete" in (clone.path / "output.txt").read_text()
 
 
+def steps(page: Path) -> Generator[tuple[str, str, str]]:
+    """Yield each block of a page: its language, its text and the file named before it."""
+    pattern = re.compile(
+        r"`([\w/]+\.py)`|^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    )
+    path = ""
+    for match in pattern.finditer(page.read_text()):
+        if match[1]:
+            path = match[1]
+        else:
+            yield match[2], match[3], path
+
+
+def apply(difference: str, path: Path) -> None:
+    """Make the change that a block shows; what it is beside must be there once."""
+    lines = difference.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] in " -")
+    after = "".join(line[1:] for line in lines if line[0] in " +")
+    text = path.read_text()
+    assert text.count(before) == 1, (path, before)
+    path.write_text(text.replace(before, after))
+
+
 @pytest.mark.xdist_group("port 8000")
 def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
-    page = ROOT / "docs" / "tutorial.md"
-    render, dev, migrate, test, accept = blocks(page.read_text(), "console")
-    model, create, read = blocks(page.read_text(), "python")
-    copy, _, git = render.splitlines()
+    (_, start, _), (_, dev, _), *rest = steps(ROOT / "docs" / "tutorial.md")
+    copy, _, git = start.splitlines()
     clone.run("bash", "-c", copy)
     service = Project(clone.path.parent / "my-service")
     service.run(*git.split())
-
-    def add(path: str, after: str, line: str) -> None:
-        file = service.path / path
-        text = file.read_text()
-        assert text.count(after) == 1, (path, after)
-        file.write_text(text.replace(after, after + line))
+    tested = []
 
     with service.serve(*dev.split(), port=8000) as client:
-        add("app/models/item.py", "quantity: Mapped[int]\n", model)
-        for command in migrate.splitlines():
-            service.run("bash", "-c", command)
-        add("app/items/schemas.py", "    quantity: Quantity = 0\n", create)
-        add("app/items/schemas.py", "    quantity: int\n", read)
-        wait_until(lambda: '"color"' in client.get("/openapi.json").text)
-        created = client.post("/items", json={"name": "Lamp", "color": "green"})
-        assert created.json()["color"] == "green"
-    failed = service.run("bash", "-c", test, check=False)
-    add(
-        "tests/items/test_items.py",
-        '        "quantity": 3,\n',
-        '        "color": None,\n',
-    )
-    service.run("bash", "-c", accept)
-    service.run("bash", "-c", test)
+        for language, block, path in rest:
+            if language == "python":
+                (service.path / path).write_text(block)
+            elif language == "diff":
+                apply(block, service.path / path)
+            else:
+                for command in block.splitlines():
+                    result = service.run("bash", "-c", command, check=False)
+                    if command == "uv run pytest":
+                        tested.append(result)
+                    else:
+                        assert result.returncode == 0, (command, result.stdout)
+        wait_until(lambda: "/privacy-requests" in client.get("/openapi.json").text)
+        body = {"email": "ada@example.com", "kind": "access"}
+        created = client.post("/privacy-requests", json=body)
 
-    assert "2 failed" in failed.stdout
-    assert "Accept a change of it with: uv run python" in failed.stdout
-    assert "test_a_created_item_can_be_read" in failed.stdout
+    assert created.status_code == 201
+    refused, accepted = tested
+    assert re.findall(r"^FAILED \S+::(\w+)", refused.stdout, re.MULTILINE) == [
+        "test_the_interface_is_the_one_in_openapi_json"
+    ], refused.stdout
+    assert accepted.returncode == 0, accepted.stdout
 
 
 def test_a_service_started_as_the_readme_says_can_be_updated(clone: Project) -> None:
