@@ -1,6 +1,7 @@
 """The rendered service, installed and used as its team uses it."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,12 +51,11 @@ def test_the_oldest_dependencies_that_are_allowed_suffice(
 def test_a_service_works_on_every_python_of_this_machine(
     render: Render, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    listed = render().run(
-        *("uv", "python", "list", "--only-installed", "--output-format", "json")
-    )
+    command = ["uv", "python", "list", "--only-installed", "--output-format", "json"]
+    listed = subprocess.run(command, check=True, capture_output=True).stdout
     minors = {
         (version["version_parts"]["major"], version["version_parts"]["minor"])
-        for version in json.loads(listed.stdout)
+        for version in json.loads(listed)
         if version["implementation"] == "cpython"
     }
     tried = [f"{major}.{minor}" for major, minor in sorted(minors) if minor >= 11]

@@ -15,7 +15,7 @@ class Base(DeclarativeBase):
 
 
 class Request(UUIDPrimaryKeyMixin, TimestampMixin, Base):
-    __tablename__ = "request"
+    __tablename__ = "test_request"
 
     status: Mapped[str]
 
@@ -27,7 +27,7 @@ class Document(IdentityPrimaryKeyMixin, VersionMixin, Base):
 
 
 class AuditEntry(IdentityPrimaryKeyMixin, Base):
-    __tablename__ = "audit_entry"
+    __tablename__ = "test_audit_entry"
 
     text: Mapped[str]
 
