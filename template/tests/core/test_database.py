@@ -21,7 +21,7 @@ class Base(DeclarativeBase):
 
 
 class Number(IdentityPrimaryKeyMixin, Base):
-    __tablename__ = "number"
+    __tablename__ = "test_number"
     # Only the commit looks whether a value is unique.
     __table_args__ = (UniqueConstraint("value", deferrable=True, initially="DEFERRED"),)
 
