@@ -8,8 +8,10 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 FAULTS := $(addprefix tests/test_,faults.py durability.py bad_input.py safe_defaults.py)
+DELIVERY := tests/test_delivery.py
+CONTAINERS := buildah podman mmdebstrap crun catatonit
 
-.PHONY: demo smoke test test-faults format pictures benchmark-generation release
+.PHONY: demo smoke test test-faults test-delivery format pictures benchmark-generation release
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -20,11 +22,17 @@ smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS))
+	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS) $(DELIVERY))
 
 # What a rendered service answers when its clients and PostgreSQL fail it.
 test-faults: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist loadfile $(FAULTS)
+
+# Builds the rendered Dockerfile and runs the image, as root, without Docker or a registry.
+test-delivery: $(UV)
+	dpkg --status $(CONTAINERS) > /dev/null 2>&1 || { apt-get update -qq && \
+	    apt-get install -qq -y --no-install-recommends $(CONTAINERS); }
+	$(UV) run --quiet pytest $(DELIVERY)
 
 format: $(UV)
 	$(UV) run ruff check --fix
