@@ -21,6 +21,8 @@ from tests.project import ROOT
 
 DEBIAN = "trixie"
 PROGRAMS = ("buildah", "podman", "mmdebstrap", "crun", "catatonit")
+# What a program mounts is gone with it, and nobody else sees it.
+PRIVATELY = ("unshare", "--mount")
 # Where cgroups are of the first version podman starts nothing: it looks here only.
 ON_CGROUPS_2 = (
     'umount --recursive /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"'
@@ -66,15 +68,21 @@ class Images:
         return result.stdout
 
     def podman(self, *arguments: str | Path) -> str:
-        return self.run("podman", *self.storage, *arguments)
+        return self.run(*PRIVATELY, "podman", *self.storage, *arguments)
 
     def build(self, directory: Path, name: str, *, check: bool = True) -> str:
         """Build the Dockerfile of a directory; nothing is taken from another build."""
         return self.run(
-            *("buildah", *self.storage, "bud", "--isolation=chroot", "--network=host"),
-            *("--pull-never", "--format=docker", f"--tag={name}", directory),
+            *(*PRIVATELY, "buildah", *self.storage, "bud", "--isolation=chroot"),
+            *("--network=host", "--pull-never", "--format=docker", f"--tag={name}"),
+            directory,
             check=check,
         )
+
+    def clean(self) -> None:
+        """Remove what builds left behind, but not the images."""
+        self.run(*PRIVATELY, "buildah", *self.storage, "rm", "--all")
+        self.podman("image", "prune", "--force")
 
     def stand_in(self, dockerfile: Path) -> None:
         """Make what a Dockerfile starts from, unless that was done before."""
@@ -129,7 +137,7 @@ class Images:
     ) -> list[str]:
         """Return the command that runs an image with all that can be taken away."""
         return [
-            *("unshare", "--mount", "bash", "-c", ON_CGROUPS_2, "run"),
+            *(*PRIVATELY, "bash", "-c", ON_CGROUPS_2, "run"),
             *("podman", "--cgroup-manager=cgroupfs", *self.storage, "run", *HARDENED),
             *(READ_ONLY if read_only else []),
             *(f"--env={key}={value}" for key, value in environment.items()),

@@ -49,7 +49,7 @@ def images(render: Render) -> Generator[Images]:
     images = Images()
     images.stand_in(render().path / "Dockerfile")
     yield images
-    images.podman("image", "prune", "--force")
+    images.clean()
 
 
 @pytest.fixture(scope="module")
