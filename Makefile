@@ -3,6 +3,7 @@ UV := .tools/bin/uv
 COPIER := $(UV) tool run --quiet --from 'copier>=9.15' copier
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv
 export PIP_CACHE_DIR ?= $(CURDIR)/.tools/cache/pip
+export npm_config_cache ?= $(CURDIR)/.tools/cache/npm
 export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
