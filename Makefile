@@ -3,13 +3,16 @@ UV := .tools/bin/uv
 COPIER := $(UV) tool run --quiet --from 'copier>=9.15' copier
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv
 export PIP_CACHE_DIR ?= $(CURDIR)/.tools/cache/pip
+export npm_config_cache ?= $(CURDIR)/.tools/cache/npm
 export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 FAULTS := tests/faults
+DELIVERY := tests/test_delivery.py
+CONTAINERS := buildah podman mmdebstrap crun catatonit
 
-.PHONY: demo smoke test test-faults format openapi pictures benchmark-generation release
+.PHONY: demo smoke test test-faults test-delivery format openapi pictures benchmark-generation release
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -20,11 +23,17 @@ smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadgroup --ignore=$(FAULTS)
+	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS) $(DELIVERY))
 
 # What a rendered service answers when its clients and PostgreSQL fail it.
 test-faults: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist loadfile $(FAULTS)
+
+# Builds the rendered Dockerfile and runs the image, as root, without Docker or a registry.
+test-delivery: $(UV)
+	dpkg --status $(CONTAINERS) > /dev/null 2>&1 || { apt-get update -qq && \
+	    apt-get install -qq -y --no-install-recommends $(CONTAINERS); }
+	$(UV) run --quiet pytest $(DELIVERY)
 
 format: $(UV)
 	$(UV) run ruff check --fix

@@ -17,6 +17,16 @@ ANSWERS = {
     "description": 'It\'s "private".',
     "ci": "github",
 }
+# Of the team from the first day on, but not Python.
+RENDERED_ONCE = [
+    ".coveragerc",
+    ".dockerignore",
+    ".github/dependabot.yml",
+    ".github/workflows/image.yml",
+    ".gitlab-ci.yml",
+    "Dockerfile.jinja",
+    "compose.yaml.jinja",
+]
 
 
 def make_history(path: Path) -> Project:
@@ -71,6 +81,14 @@ def change_everything(path: Path) -> None:
         text = file.read_text()
         assert anchor in text, name
         file.write_text(text.replace(anchor, line + anchor, 1))
+    checks = template / ".github" / "workflows" / "template-checks.yml"
+    text = checks.read_text()
+    step = "      - run: uv lock --check\n"
+    assert step in text
+    checks.write_text(text.replace(step, f"{step}      - run: uv tree --locked\n"))
+    for name in RENDERED_ONCE:
+        file = template / name
+        file.write_text(f"# As of tomorrow.\n{file.read_text()}")
     main = template / "app" / "main.py"
     text = main.read_text().replace('"""\n\n', '"""\n\nimport asyncio\n', 1)
     main.write_text(

@@ -342,6 +342,20 @@ def extend_the_pipeline(work: Work) -> None:
         work.append(path, "      - run: echo Done\n")
 
 
+def has_its_own_image_and_pipeline(work: Work) -> None:
+    """Paths that others choose too: the team's, whoever had them first."""
+    work.write("Dockerfile", "FROM python:3.13-slim\nCOPY . /srv\n")
+    work.write(".dockerignore", ".git\n")
+    work.write("compose.yaml", "services:\n  web:\n    build: .\n")
+    work.write("compose.override.yaml", "services:\n  web:\n    ports: [8080:80]\n")
+    work.write(".coveragerc", "[run]\nsource = app, tests\n")
+    job = "on: push\njobs:\n  test:\n    runs-on: ours\n    steps:\n      - run: ls\n"
+    for name in ("ci", "image"):
+        work.write(f".github/workflows/{name}.yml", job)
+    work.write(".github/dependabot.yml", "version: 2\nupdates: []\n")
+    work.write(".gitlab-ci.yml", "include:\n  - local: .gitlab/template/*.yml\n")
+
+
 def nothing(work: Work) -> None:
     """A team that has not touched anything."""
 
@@ -365,6 +379,7 @@ def a_year(work: Work) -> None:
         delete_files_of_the_template,
         delete_the_example,
         extend_the_pipeline,
+        has_its_own_image_and_pipeline,
     ):
         edit(work)
 
@@ -380,5 +395,6 @@ EDITS: list[Callable[[Work], None]] = [
     patch_by_hand,
     delete_files_of_the_template,
     extend_the_pipeline,
+    has_its_own_image_and_pipeline,
     a_year,
 ]

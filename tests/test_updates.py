@@ -21,7 +21,13 @@ from tests.history import (
     update,
 )
 from tests.project import ROOT, Project
-from tests.team import EDITS, Work, a_feature, a_year
+from tests.team import (
+    EDITS,
+    Work,
+    a_feature,
+    a_year,
+    has_its_own_image_and_pipeline,
+)
 from tests.test_questions import answer
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
@@ -143,6 +149,44 @@ def test_every_answer_can_be_changed_by_an_update(
         # The example belongs to the team from the first day on.
         assert {path for path in before if is_the_team_s(path)} <= set(project.files())
         assert (project.path / "app" / "items").exists() == example
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+@pytest.mark.parametrize("version", [VERSIONS[-3], WORKING_TREE])
+def test_the_image_and_pipeline_that_a_team_has_are_left_alone(
+    history: Project, tmp_path: Path, version: str, ci: str
+) -> None:
+    """Also where they have the paths that the template came to use later."""
+    project = start(history, tmp_path / "project", version, ci=ci)
+    work = Work(project)
+    has_its_own_image_and_pipeline(work)
+    commit(project)
+
+    update(project, TOMORROW)
+
+    assert_clean(project)
+    assert work.lost() == []
+    checks = {
+        "github": "workflows/template-checks.yml",
+        "gitlab": "template/checks.yml",
+    }
+    assert (project.path / f".{ci}" / checks[ci]).exists()
+
+
+def test_an_update_adds_no_image_and_brings_none_back(
+    history: Project, tmp_path: Path
+) -> None:
+    once = ["Dockerfile", ".dockerignore", "compose.yaml", ".coveragerc"]
+    for number, version in enumerate(VERSIONS[:-1]):
+        project = start(history, tmp_path / f"{number}", version)
+        for path in once:
+            (project.path / path).unlink(missing_ok=True)
+        commit(project)
+
+        update(project, TOMORROW)
+
+        assert_clean(project)
+        assert [path for path in once if (project.path / path).exists()] == []
 
 
 def test_a_pipeline_can_be_switched_on_changed_and_off_by_an_update(
