@@ -129,4 +129,4 @@ def test_the_script_is_executable_and_parses(render: Render) -> None:
         project = render(ci=ci)
         project.run("bash", "-n", SCRIPT)
         assert (project.path / SCRIPT).stat().st_mode & 0o111 == 0o111
-    assert not (render().path / "scripts").exists()
+    assert not (render().path / "scripts" / "update-from-template").exists()
