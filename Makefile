@@ -8,8 +8,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 FAULTS := $(addprefix tests/test_,faults.py durability.py bad_input.py safe_defaults.py)
+DELIVERY := tests/test_fleet.py
 
-.PHONY: demo smoke test test-faults format pictures benchmark-generation release
+.PHONY: demo smoke test test-faults test-delivery format pictures benchmark-generation release
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -20,11 +21,18 @@ smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS))
+	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS) $(DELIVERY))
 
 # What a rendered service answers when its clients and PostgreSQL fail it.
 test-faults: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist loadfile $(FAULTS)
+
+# What it takes to run a service, and what a release and a lost machine cost. Needs the
+# right to install Debian packages where these programs are not there.
+test-delivery: $(UV)
+	PATH="$$PATH:/usr/sbin"; command -v haproxy && command -v pgbouncer || \
+	    { apt-get update && apt-get install --yes --no-install-recommends haproxy pgbouncer; }
+	$(UV) run --quiet pytest -n 2 --dist loadgroup $(DELIVERY)
 
 format: $(UV)
 	$(UV) run ruff check --fix

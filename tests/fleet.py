@@ -20,7 +20,8 @@ POOL_SIZE = 10
 HAPROXY = """
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 5s
+    timeout check 2s
     timeout client 30s
     timeout server 30s
     # As in Kubernetes, nobody tries again.
@@ -28,7 +29,7 @@ defaults
 listen service
     bind 127.0.0.1:{port}
     option httpchk GET /readyz
-    default-server check inter 200ms fall 1 rise 1
+    default-server check inter 200ms fall 2 rise 1
     {servers}
 """
 PGBOUNCER = """
@@ -96,7 +97,7 @@ class Fleet:
             "DATABASE_READ_URL": self.database(self.replica.port, login),
             "DB_PGBOUNCER": "true",
             "DB_POOL_SIZE": str(POOL_SIZE),
-            "DRAIN_SECONDS": "1",
+            "DRAIN_SECONDS": "2",
         }
         command = ["python", "-m", "app.core.serve", "--port", str(port)]
         environment = project.environment(settings)
