@@ -1,12 +1,14 @@
 """Reads on a replica, and on the primary while the replica does not answer."""
 
+import asyncio
 import logging
+from math import inf
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -42,16 +44,29 @@ class ReplicaOrPrimary:
                 self._lost = True
             else:
                 self._lost = False
+                self._replace_at[connection] = inf
                 return connection
         connection = await asyncpg.connect(**self._primary)
         self._replace_at[connection] = monotonic() + RETRY_SECONDS
         return connection
 
     def watch(self, engine: AsyncEngine) -> None:
-        """Replace the connections to the primary when their time has come."""
+        """Let the engine replace its connections when their time has come."""
 
         @event.listens_for(engine.sync_engine, "checkout")
         def _(connection: Any, record: Any, proxy: Any) -> None:
-            replace_at = self._replace_at.get(connection.driver_connection)
-            if replace_at is not None and monotonic() >= replace_at:
-                raise DisconnectionError("The replica may be back.")
+            if monotonic() >= self._replace_at[connection.driver_connection]:
+                raise DisconnectionError("The replica may be back, or lost.")
+
+        @event.listens_for(engine.sync_engine, "handle_error")
+        def _(context: ExceptionContext) -> None:
+            timed_out = (TimeoutError, asyncio.CancelledError)
+            if isinstance(context.original_exception, timed_out):
+                self._doubt()
+
+    def _doubt(self) -> None:
+        """Connect anew: where one connection hangs, each of the others would too."""
+        if self._lost or monotonic() >= self._ask_at:
+            for connection, replace_at in list(self._replace_at.items()):
+                if replace_at == inf:
+                    self._replace_at[connection] = 0

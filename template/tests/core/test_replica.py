@@ -1,5 +1,6 @@
 """Reads on a replica, and what becomes of them when it is lost."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -66,6 +67,18 @@ async def test_a_lost_replica_is_not_asked_by_each_new_connection(
     reads.lost = False
     await reads.engine.dispose()
 
+    assert not await reads.answers()
+
+
+async def test_what_hung_once_is_not_waited_for_again(reads: Replica) -> None:
+    seen = await asyncio.gather(reads.answers(), reads.answers())
+    reads.lost = True
+    reads.now += replica.RETRY_SECONDS
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await reads.execute("SELECT pg_sleep(60)")
+
+    assert seen == [True, True]
     assert not await reads.answers()
 
 
