@@ -9,8 +9,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 FAULTS := tests/faults
-DELIVERY := tests/test_delivery.py
-CONTAINERS := buildah podman mmdebstrap crun catatonit
+DELIVERY := tests/test_delivery.py tests/test_fleet.py
+PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures benchmark-generation release
 
@@ -29,11 +29,12 @@ test: $(UV)
 test-faults: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist loadfile $(FAULTS)
 
-# Builds the rendered Dockerfile and runs the image, as root, without Docker or a registry.
+# Builds the rendered Dockerfile and runs the image, without Docker or a registry; and runs
+# a fleet. Needs the right to install Debian packages where these programs are not there.
 test-delivery: $(UV)
-	dpkg --status $(CONTAINERS) > /dev/null 2>&1 || { apt-get update -qq && \
-	    apt-get install -qq -y --no-install-recommends $(CONTAINERS); }
-	$(UV) run --quiet pytest $(DELIVERY)
+	dpkg --status $(PROGRAMS) > /dev/null 2>&1 || { apt-get update -qq && \
+	    apt-get install -qq -y --no-install-recommends $(PROGRAMS); }
+	$(UV) run --quiet pytest -n 2 --dist loadfile $(DELIVERY)
 
 format: $(UV)
 	$(UV) run ruff check --fix

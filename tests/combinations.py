@@ -8,15 +8,20 @@ ANSWERS: dict[str, list[object]] = {
     "license": ["MIT", "Apache-2.0", "proprietary"],
     "example": [True, False],
     "ci": ["github", "gitlab", "none"],
+    "kubernetes": [True, False],
 }
 
 ALL = [dict(zip(ANSWERS, values, strict=True)) for values in product(*ANSWERS.values())]
-# The license is a text and a word in the metadata, which meet nothing of the pipeline:
-# each license once with each example, and each pipeline once with each example.
+# The license is a text and a word in the metadata, which meet nothing of the others: each
+# license once with each example; and of the others, each pair of answers.
+FEATURES = ["example", "ci", "kubernetes"]
 PAIRWISE = [
-    {"license": ANSWERS["license"][number // 2], "example": example, "ci": ci}
-    for number, (example, ci) in enumerate(
-        sorted(AllPairs([ANSWERS["example"], ANSWERS["ci"]]), key=lambda pair: pair[1])
+    {
+        "license": ANSWERS["license"][number // 2],
+        **dict(zip(FEATURES, values, strict=True)),
+    }
+    for number, values in enumerate(
+        sorted(AllPairs([ANSWERS[feature] for feature in FEATURES]), key=lambda v: v[1])
     )
 ]
 

@@ -33,6 +33,10 @@ class Postgres:
         if local_postgres.IS_ROOT:
             for directory in (self.data, self.sockets):
                 os.chown(directory, local_postgres.NOBODY, local_postgres.NOBODY)
+        self.fill()
+
+    def fill(self) -> None:
+        """Make what the server works on."""
         self.run("initdb", *local_postgres.INITDB_OPTIONS, f"--pgdata={self.data}")
 
     def run(self, program: str, *arguments: str) -> None:
@@ -76,10 +80,10 @@ class Postgres:
         # Where nobody waits for orphans it would still look alive.
         (self.data / "postmaster.pid").unlink()
 
-    def query(self, sql: str) -> str:
-        """Run SQL as the superuser and return what psql prints, unaligned."""
+    def query(self, sql: str, url: str | None = None) -> str:
+        """Run SQL, as the superuser or at a URL, and return what psql prints."""
         return subprocess.run(
-            [self.programs / "psql", "--no-psqlrc", "-qAt", "-c", sql, self.url],
+            [self.programs / "psql", "--no-psqlrc", "-qAt", "-c", sql, url or self.url],
             check=True,
             capture_output=True,
             text=True,
@@ -99,6 +103,20 @@ class Postgres:
             self.signal(signal.SIGCONT)
             self.stop()
         shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+class Replica(Postgres):
+    """A server that streams what another one does."""
+
+    def __init__(self, project: Project, path: Path, primary: Postgres) -> None:
+        self.primary = primary
+        super().__init__(project, path)
+
+    def fill(self) -> None:
+        source = (f"--dbname={self.primary.url}", "--checkpoint=fast")
+        options = (f"--pgdata={self.data}", "--write-recovery-conf")
+        self.data.chmod(0o700)
+        self.run("pg_basebackup", *source, *options)
 
 
 def is_alive(process: int) -> bool:

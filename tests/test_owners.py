@@ -42,7 +42,7 @@ def test_every_file_has_the_owner_that_the_reference_names(
     project = render(**answers)
     for path in project.files():
         owner = "template"
-        if is_the_team_s(path) or str(path) in required():
+        if is_the_team_s(path) or any(matches(path, owned) for owned in required()):
             owner = "team"
         elif ANCHOR in (project.path / path).read_text():
             owner = "shared"
@@ -60,7 +60,11 @@ def test_every_file_has_the_owner_that_the_reference_names(
 
 
 def test_every_pattern_of_the_reference_names_a_file(render: Render) -> None:
-    files = [path for ci in ("github", "gitlab") for path in render(ci=ci).files()]
+    files = [
+        path
+        for ci in ("github", "gitlab")
+        for path in render(ci=ci, kubernetes=True).files()
+    ]
 
     for patterns in documented().values():
         for pattern in patterns:

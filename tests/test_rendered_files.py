@@ -40,7 +40,8 @@ def test_the_code_is_formatted_and_clean_as_it_is_rendered(
     render: Render, installed: Render, answers: dict[str, object]
 ) -> None:
     project = render(**answers)
-    programs = installed().path / ".venv" / "bin"
+    # It has the dependencies of every answer.
+    programs = installed(kubernetes=True).path / ".venv" / "bin"
 
     project.run(programs / "ruff", "format", "--check", "--no-cache")
     project.run(programs / "ruff", "check", "--no-cache")

@@ -212,6 +212,30 @@ def test_a_pipeline_can_be_switched_on_changed_and_off_by_an_update(
     assert seen == [[True, False, True], [False, True, True], [False, False, False]]
 
 
+def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
+    history: Project, tmp_path: Path
+) -> None:
+    project = start(history, tmp_path / "project", VERSIONS[0])
+    work = Work(project)
+    work.write("deploy/notes.md", "# How we deployed before\n")
+    commit(project)
+    update(project, WORKING_TREE)
+    assert_clean(project)
+    assert not (project.path / "deploy" / "base").exists()
+    commit(project)
+
+    update(project, WORKING_TREE, "--data=kubernetes=true")
+    assert_clean(project)
+    work.append("deploy/overlays/production/settings.env", "DB_POOL_SIZE=10\n")
+    work.change("deploy/overlays/staging/kustomization.yaml", "0.1.0", "2.0.0")
+    commit(project)
+    update(project, TOMORROW)
+
+    assert_clean(project)
+    assert work.lost() == []
+    assert (project.path / "deploy" / "base" / "deployment.yaml").exists()
+
+
 @pytest.mark.parametrize("edit", [a_feature, a_year], ids=lambda edit: edit.__name__)
 def test_an_updated_service_passes_its_tests(
     history: Project, tmp_path: Path, edit: Callable[[Work], None]

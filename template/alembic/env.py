@@ -72,7 +72,13 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_online() -> None:
-    engine = create_async_engine(settings.DATABASE_URL, poolclass=NullPool)
+    # The role may have timeouts, which are for requests; a PgBouncer refuses these.
+    unlimited = {"statement_timeout": "0", "lock_timeout": "0"}
+    engine = create_async_engine(
+        settings.DATABASE_URL,
+        poolclass=NullPool,
+        connect_args={} if settings.DB_PGBOUNCER else {"server_settings": unlimited},
+    )
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
 

@@ -16,7 +16,12 @@ from sqlalchemy import NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from app.core.config import settings
-from app.core.database import async_session_factory, engine, read_session_factory
+from app.core.database import (
+    async_session_factory,
+    engine,
+    read_engine,
+    read_session_factory,
+)
 from app.main import app
 from app.models import Base
 
@@ -42,11 +47,17 @@ async def database(anyio_backend: str) -> AsyncGenerator[None]:
         await connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         await connection.execute(text(f'CREATE DATABASE "{name}"'))
 
-        @event.listens_for(engine.sync_engine, "do_connect")
-        def _(dialect: Any, record: Any, args: Any, options: dict[str, Any]) -> None:
-            options["database"] = name
-
         settings.DATABASE_URL = url.set(database=name)
+        _, target = engine.dialect.create_connect_args(settings.DATABASE_URL)
+
+        def connect_there(_: Any, __: Any, ___: Any, options: dict[str, Any]) -> None:
+            for part in ("host", "port", "user", "password"):
+                options.pop(part, None)
+            options.update(target)
+
+        # Nor is a replica asked: the tests read what they have just written.
+        for each in (engine, read_engine):
+            event.listen(each.sync_engine, "do_connect", connect_there)
         await asyncio.to_thread(upgrade, ALEMBIC, "head")
         yield
         await engine.dispose()

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import Depends
-from sqlalchemy import MetaData, event
+from sqlalchemy import URL, MetaData, event
 from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
@@ -14,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from app.core.config import settings
 from app.core.pool import replace_dead_connections
+from app.core.replica import ReplicaOrPrimary
 from app.core.slow_statements import log_slow_statements
 
 
@@ -32,8 +34,8 @@ class Base(DeclarativeBase):
     )
 
 
-def _connect_args() -> dict[str, Any]:
-    if settings.DB_PGBOUNCER:
+def _connect_args(*, pgbouncer: bool, **server_settings: str) -> dict[str, Any]:
+    if pgbouncer:
         # In transaction mode the next statement may meet another server connection:
         # no named statements, and timeouts come from ALTER ROLE.
         return {"timeout": settings.DB_CONNECT_TIMEOUT, "statement_cache_size": 0}
@@ -49,21 +51,29 @@ def _connect_args() -> dict[str, Any]:
             "statement_timeout": str(statement_timeout),
             "lock_timeout": str(int(settings.DB_LOCK_TIMEOUT * 1000)),
             "idle_in_transaction_session_timeout": str(2 * statement_timeout),
+            **server_settings,
         },
     }
 
 
-engine = create_async_engine(
-    settings.DATABASE_URL,
-    echo=settings.DEBUG,
-    hide_parameters=not settings.DEBUG,
-    pool_size=settings.DB_POOL_SIZE,
-    max_overflow=settings.DB_MAX_OVERFLOW,
-    pool_timeout=settings.DB_POOL_TIMEOUT,
-    connect_args=_connect_args(),
+def _create_engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        echo=settings.DEBUG,
+        hide_parameters=not settings.DEBUG,
+        pool_size=settings.DB_POOL_SIZE,
+        max_overflow=settings.DB_MAX_OVERFLOW,
+        pool_timeout=settings.DB_POOL_TIMEOUT,
+        connect_args=connect_args,
+    )
+    replace_dead_connections(engine)
+    log_slow_statements(engine)
+    return engine
+
+
+engine = _create_engine(
+    settings.DATABASE_URL, _connect_args(pgbouncer=settings.DB_PGBOUNCER)
 )
-replace_dead_connections(engine)
-log_slow_statements(engine)
 
 async_session_factory = async_sessionmaker(
     engine,
@@ -89,6 +99,36 @@ async def get_db() -> AsyncGenerator[AsyncSession]:
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
 
 
+def replica_engine(url: URL) -> AsyncEngine:
+    """Return an engine for a replica, whose connections refuse to write.
+
+    While the replica is lost they lead to the primary. There they refuse to write too,
+    unless through a PgBouncer, which takes no settings from its clients.
+    """
+    read_only = {"default_transaction_read_only": "on"}
+    _, primary = engine.dialect.create_connect_args(settings.DATABASE_URL)
+    # An option of SQLAlchemy that people put into the URL, and not one of the driver.
+    primary.pop("prepared_statement_cache_size", None)
+    primary.update(_connect_args(pgbouncer=settings.DB_PGBOUNCER, **read_only))
+    either = ReplicaOrPrimary(dict(primary))
+    connect_args = _connect_args(pgbouncer=False, **read_only)
+    replica = _create_engine(url, {**connect_args, "async_creator_fn": either.connect})
+    either.watch(replica)
+
+    @event.listens_for(engine.sync_engine, "engine_disposed")
+    def _(_: object) -> None:
+        replica.sync_engine.dispose()
+
+    return replica
+
+
+# What only reads takes its connections from here, and each of its statements is a
+# transaction of its own.
+read_engine = (
+    replica_engine(settings.DATABASE_READ_URL) if settings.DATABASE_READ_URL else engine
+).execution_options(isolation_level="AUTOCOMMIT")
+
+
 class _ReadSession(Session):
     """Refuses to write, because each of its statements is a transaction of its own."""
 
@@ -105,7 +145,7 @@ def _(state: ORMExecuteState) -> None:
 
 
 read_session_factory = async_sessionmaker(
-    engine.execution_options(isolation_level="AUTOCOMMIT"),
+    read_engine,
     class_=AsyncSession,
     sync_session_class=_ReadSession,
     expire_on_commit=False,
@@ -114,7 +154,10 @@ read_session_factory = async_sessionmaker(
 
 
 async def get_read_db() -> AsyncGenerator[AsyncSession]:
-    """Yield a session for reading: without a transaction, a query is one round trip."""
+    """Yield a session for reading: without a transaction, a query is one round trip.
+
+    It reads from a replica where DATABASE_READ_URL names one.
+    """
     async with read_session_factory() as session:
         yield session
         await session.flush()  # Refuses what was added or changed, and would be lost.
