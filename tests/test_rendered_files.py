@@ -21,8 +21,8 @@ def test_every_file_parses_and_shows_no_trace_of_jinja(
     render: Render, answers: dict[str, object]
 ) -> None:
     project = render(**answers)
-    parsers = {".py": ast.parse, ".toml": tomllib.loads, ".yml": yaml.safe_load}
-    parsers[".yaml"] = yaml.safe_load
+    parsers = {".py": ast.parse, ".toml": tomllib.loads}
+    parsers[".yml"] = parsers[".yaml"] = lambda text: list(yaml.safe_load_all(text))
     parsers[".json"] = json.loads
 
     for path in project.files():
