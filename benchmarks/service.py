@@ -191,7 +191,7 @@ def round_trips(project: Project, postgres: Postgres, keys: list[str]) -> dict:
     return counted
 
 
-def load(server: Server, work: str, seconds: float, keys: Path) -> dict[str, float]:
+def load(server: Server, work: str, seconds: int, keys: Path) -> dict[str, float]:
     """Send one kind of request for some time, and return what wrk saw."""
     path, arguments = WORK[work]
     prefix = f"{server.name} {time.monotonic_ns()}"
@@ -199,7 +199,7 @@ def load(server: Server, work: str, seconds: float, keys: Path) -> dict[str, flo
     output = subprocess.run(
         [
             *("wrk", "--threads=1", f"--connections={CONNECTIONS}"),
-            *(f"--duration={seconds:g}s", "--timeout=10s"),
+            *(f"--duration={seconds}s", "--timeout=10s"),
             *(f"--script={HERE / 'requests.lua'}", server.url + path, "--"),
             *arguments,
         ],
@@ -214,7 +214,7 @@ def load(server: Server, work: str, seconds: float, keys: Path) -> dict[str, flo
 
 
 def measure(
-    servers: list[Server], postgres: Postgres, rounds: int, seconds: float, keys: Path
+    servers: list[Server], postgres: Postgres, rounds: int, seconds: int, keys: Path
 ) -> dict[tuple[str, str], dict[str, float]]:
     """Return the medians of all rounds, for each server and kind of request."""
     samples = defaultdict(list)
@@ -316,7 +316,7 @@ def draw(results: dict, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser("benchmark", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=5, help="default: %(default)s")
+    parser.add_argument("--seconds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--plot", type=Path, help="where to draw the rates, as SVG")
     parser.add_argument("--json", type=Path, help="where to write all numbers")
     parser.add_argument("--tests", action="store_true", help="time the tests as well")

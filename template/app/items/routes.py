@@ -1,13 +1,13 @@
 """The HTTP interface of the items."""
 
 import uuid
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.core.database import ReadSessionDep, SessionDep
+from app.core.compiled_reads import ReaderDep
+from app.core.database import SessionDep
 from app.items import service
 from app.items.schemas import ItemCreate, ItemRead, ItemUpdate
 from app.models import Item
@@ -21,19 +21,19 @@ async def create_item(session: SessionDep, new: ItemCreate) -> Item:
     return await service.create_item(session, new)
 
 
-@router.get("", response_model=list[ItemRead])
+@router.get("")
 async def list_items(
-    session: ReadSessionDep,
+    reader: ReaderDep,
     after: uuid.UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> Sequence[Item]:
+) -> list[ItemRead]:
     """List items, oldest first; `after` is the id of the last one already seen."""
-    return await service.list_items(session, after=after, limit=limit)
+    return await service.list_items(reader, after=after, limit=limit)
 
 
-@router.get("/{item_id}", response_model=ItemRead)
-async def get_item(session: ReadSessionDep, item_id: uuid.UUID) -> Item:
-    return await service.get_item(session, item_id)
+@router.get("/{item_id}")
+async def get_item(reader: ReaderDep, item_id: uuid.UUID) -> ItemRead:
+    return await service.get_item(reader, item_id)
 
 
 @router.patch("/{item_id}", response_model=ItemRead)
