@@ -1,104 +1,111 @@
 """Reads that are compiled once and run on the driver: for the routes that are asked most.
 
-A session builds, looks up and unpacks each statement anew, which is more than half of the
-CPU time of a read. Here that is done once, on the same pool, with the same SQL and types.
+For each read a session builds, looks up and unpacks a statement anew, which is more than
+half of the CPU time of reading one row.
 """
 
+import logging
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends
 from pydantic import TypeAdapter
-from sqlalchemy import Select
+from sqlalchemy import Select, inspect
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.database import engine
+from app.core.config import settings
+from app.core.database import engine, turns
 from app.core.database_errors import DRIVER
 from app.core.slow_statements import log_if_slow
 
 Row = TypeVar("Row")
+logger = logging.getLogger("sqlalchemy.engine.Engine")
 
 
 class CompiledRead(Generic[Row]):
-    """A select and the model that its rows become: made once, when a module is loaded.
+    """A select and the type that Pydantic makes of its rows; made once, not in a request.
 
     What differs from call to call is a `bindparam("name")` in it. Raises ValueError for
     a select whose SQL depends on values: `in_` does, `== any_(bindparam(…))` does not.
     """
 
-    def __init__(self, select: Select[Any], model: type[Row]) -> None:
-        dialect = engine.dialect
-        # All columns by their names, also the deferred: a row has no session to ask.
-        self._columns = select.selected_columns
-        self._keys = self._columns.keys()
-        compiled = select.with_only_columns(
-            *self._columns, maintain_column_froms=True
-        ).compile(dialect=dialect)
+    def __init__(self, select: Select[*tuple[Any, ...]], row: type[Row]) -> None:
+        names, columns = zip(*_columns(select), strict=True)
+        if len(set(names)) < len(names):
+            raise ValueError(f"Two columns have one name, give a label: {names}")
+        select = select.with_only_columns(*columns, maintain_column_froms=True)
+        compiled = select.compile(dialect=engine.dialect)
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise ValueError(f"The SQL depends on the values: {compiled}")
-        self._sql = compiled.string
         binds = [compiled.binds[name] for name in compiled.positiontup or ()]
-        self._names = {bind.key for bind in binds if bind.required}
+        self._sql, self._names, self._columns = compiled.string, names, columns
+        self._takes = {bind.key for bind in binds if bind.required}
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}
         self._to_driver = [
-            (bind.key, bind.type.dialect_impl(dialect).bind_processor(dialect))
-            for bind in binds
+            (bind.key, _type(bind).bind_processor(engine.dialect)) for bind in binds
         ]
         self._from_driver: list[tuple[str, Any]] | None = None
-        self._model = TypeAdapter(model)
+        self._row = TypeAdapter(row)
 
     def arguments(self, values: dict[str, Any]) -> list[Any]:
         """Return the values as the driver takes them, in the order of the SQL."""
-        if values.keys() != self._names:
-            raise TypeError(f"It takes {sorted(self._names)}, not {sorted(values)}.")
+        if values.keys() != self._takes:
+            raise TypeError(f"It takes {sorted(self._takes)}, not {sorted(values)}.")
         values |= self._constants
         return [
-            values[key] if convert is None else convert(values[key])
-            for key, convert in self._to_driver
+            values[name] if convert is None else convert(values[name])
+            for name, convert in self._to_driver
         ]
 
     async def fetch(self, driver: Any, arguments: list[Any]) -> list[Any]:
-        """Run it on a connection of asyncpg, and return what that returns."""
+        """Return the records that asyncpg gives; raise what a session would."""
         try:
             if self._from_driver is None:
-                await self._learn_types(driver)
+                self._from_driver = await self._conversions(driver)
+            if settings.DEBUG:
+                logger.info(self._sql)
             start = perf_counter()
             records = await driver.fetch(self._sql, *arguments)
-            log_if_slow(self._sql, perf_counter() - start)
         except DRIVER as error:
             lost = driver.is_closed()
             raise DBAPIError(self._sql, None, error, True, lost) from error
+        log_if_slow(self._sql, perf_counter() - start)
         return records
 
-    def rows(self, records: list[Any]) -> list[Row]:
-        """Return the model of each record."""
-        validate = self._model.validate_python
-        rows = [dict(zip(self._keys, record, strict=True)) for record in records]
-        for key, convert in self._from_driver or ():
-            for row in rows:
-                row[key] = convert(row[key])
-        return [validate(row) for row in rows]
-
-    async def _learn_types(self, driver: Any) -> None:
-        """Find what SQLAlchemy converts, which depends on PostgreSQL's own types."""
-        dialect = engine.dialect
+    async def _conversions(self, driver: Any) -> list[tuple[str, Any]]:
+        """Return what SQLAlchemy converts, which depends on PostgreSQL's own types."""
         attributes = (await driver.prepare(self._sql)).get_attributes()
-        converters = [
-            column.type.dialect_impl(dialect).result_processor(
-                dialect, attribute.type.oid
-            )
+        processors = [
+            _type(column).result_processor(engine.dialect, attribute.type.oid)
             for column, attribute in zip(self._columns, attributes, strict=True)
         ]
-        self._from_driver = [
-            (key, convert)
-            for key, convert in zip(self._keys, converters, strict=True)
-            if convert is not None
-        ]
+        return [pair for pair in zip(self._names, processors, strict=True) if pair[1]]
+
+    def rows(self, records: list[Any]) -> list[Row]:
+        """Return the records as rows."""
+        rows = [dict(zip(self._names, record, strict=True)) for record in records]
+        for name, convert in self._from_driver or ():
+            for row in rows:
+                row[name] = convert(row[name])
+        return [self._row.validate_python(row) for row in rows]
+
+
+def _columns(select: Select[*tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
+    """Yield names and columns: of a table all, for nothing is loaded afterwards."""
+    for selected in select.column_descriptions:
+        if selected["expr"] is selected.get("entity"):
+            for attribute in inspect(selected["expr"]).mapper.column_attrs:
+                yield attribute.key, getattr(selected["expr"], attribute.key)
+        else:
+            yield selected["name"], selected["expr"]
+
+
+def _type(expression: Any) -> Any:
+    return expression.type.dialect_impl(engine.dialect)
 
 
 class Reader:
@@ -116,29 +123,31 @@ class Reader:
     async def all(self, read: CompiledRead[Row], /, **values: Any) -> list[Row]:
         """Return all rows; raise what a session does when the database is in trouble."""
         arguments = read.arguments(values)
-        async with self._driver() as driver:
-            records = await read.fetch(driver, arguments)
-        return read.rows(records)
-
-    @asynccontextmanager
-    async def _driver(self) -> AsyncGenerator[Any]:
         if isinstance(self.bind, AsyncConnection):
             async with self.bind.begin_nested():
-                yield (await self.bind.get_raw_connection()).driver_connection
-            return
-        try:
-            # Past Engine.connect, which takes 40 µs.
-            pooled = await self.bind.raw_connection()
-        except EmulatedDBAPIException as error:
-            raise DBAPIError(None, None, error) from error
-        driver: Any = pooled.driver_connection
-        try:
-            yield driver
-        except (TimeoutError, CancelledError):
-            driver.terminate()  # What was asked may still be answered.
-            raise
-        finally:
-            await greenlet_spawn(pooled.close)
+                connection = await self.bind.get_raw_connection()
+                records = await read.fetch(connection.driver_connection, arguments)
+        else:
+            async with turns:
+                records = await _fetch(self.bind, read, arguments)
+        return read.rows(records)
+
+
+async def _fetch(
+    engine: AsyncEngine, read: CompiledRead[Any], arguments: list[Any]
+) -> list[Any]:
+    try:
+        pooled = await engine.raw_connection()
+    except EmulatedDBAPIException as error:
+        raise DBAPIError(None, None, error) from error
+    driver: Any = pooled.driver_connection
+    try:
+        return await read.fetch(driver, arguments)
+    except (TimeoutError, CancelledError):
+        driver.terminate()  # What was asked may still be answered.
+        raise
+    finally:
+        await greenlet_spawn(pooled.close)
 
 
 reader = Reader(engine)

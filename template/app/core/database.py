@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from app.core.config import settings
-from app.core.pool import replace_dead_connections
+from app.core.pool import Turns, replace_dead_connections
 from app.core.slow_statements import log_slow_statements
 
 
@@ -64,6 +64,9 @@ engine = create_async_engine(
 )
 replace_dead_connections(engine)
 log_slow_statements(engine)
+turns = Turns(
+    settings.DB_POOL_SIZE + settings.DB_MAX_OVERFLOW, settings.DB_POOL_TIMEOUT
+)
 
 async_session_factory = async_sessionmaker(
     engine,
@@ -81,7 +84,7 @@ async def get_db() -> AsyncGenerator[AsyncSession]:
     of a dependency of the default scope after the response, so a commit that fails could
     no longer be told to the client.
     """
-    async with async_session_factory() as session:
+    async with turns, async_session_factory() as session:
         yield session
         await session.commit()
 
@@ -115,7 +118,7 @@ read_session_factory = async_sessionmaker(
 
 async def get_read_db() -> AsyncGenerator[AsyncSession]:
     """Yield a session for reading: without a transaction, a query is one round trip."""
-    async with read_session_factory() as session:
+    async with turns, read_session_factory() as session:
         yield session
         await session.flush()  # Refuses what was added or changed, and would be lost.
 

