@@ -9,7 +9,8 @@ unexport VIRTUAL_ENV
 
 FAULTS := $(addprefix tests/test_,faults.py durability.py bad_input.py safe_defaults.py)
 
-.PHONY: demo smoke test test-faults format pictures benchmark-generation release
+.PHONY: demo smoke test test-faults format pictures benchmark benchmark-generation
+.PHONY: release wrk
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -19,7 +20,7 @@ demo: .demo
 smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
-test: $(UV)
+test: $(UV) wrk
 	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS))
 
 # What a rendered service answers when its clients and PostgreSQL fail it.
@@ -36,6 +37,11 @@ pictures: $(UV)
 release: $(UV)
 	$(UV) run --quiet python scripts/release.py
 
+# The service against its limit and the plain design, a quarter of an hour long.
+benchmark: $(UV) wrk
+	$(UV) run --quiet --group benchmark python -m benchmarks.service \
+		--tests --plot docs/images/benchmark.svg
+
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py
 
@@ -46,3 +52,9 @@ benchmark-generation: $(UV)
 
 $(UV):
 	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12'
+
+# The one program that does not come with Python.
+wrk:
+	@command -v wrk > /dev/null || apt-get install --yes --no-install-recommends wrk || { \
+		echo "wrk, which sends the requests of the benchmark, is missing: install it." >&2; \
+		exit 1; }

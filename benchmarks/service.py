@@ -31,6 +31,8 @@ from tests.project import ROOT, Project, free_port, wait_until
 HERE = Path(__file__).parent
 ROWS = 10_000
 CONNECTIONS = 64
+Numbers = dict[str, dict[str, float]]
+Results = dict[tuple[str, str], dict[str, float]]
 LIMIT, PLAIN, GENERATED = "limit", "plain", "generated"
 UVICORN = ["-m", "uvicorn", "--no-access-log", "--loop=uvloop", "--http=httptools"]
 # As `uv run serve`, but silent about requests that end well, as the others are.
@@ -56,6 +58,12 @@ WORK = {
     "POST": ("/", ["post", "{prefix}"]),
     "GET /livez": ("/livez", ["live"]),
 }
+
+
+HEADINGS = (
+    "| × limit | × plain | p50 ms | p99 ms | app µs | PostgreSQL µs | round trips "
+    "| errors |"
+)
 
 
 @dataclass
@@ -164,8 +172,8 @@ def check_answers(servers: list[Server], keys: list[str]) -> None:
             sys.exit(f"{server.name} answers POST with {answer.text}")
 
 
-def round_trips(project: Project, postgres: Postgres, keys: list[str]) -> dict:
-    """Return for each server how often a request waits for PostgreSQL, seen on the wire."""
+def round_trips(project: Project, postgres: Postgres, keys: list[str]) -> Numbers:
+    """Return how often a request of each kind waits for PostgreSQL, seen on the wire."""
     counted: dict[str, dict[str, float]] = {}
     for name in SERVERS:
         with (
@@ -207,30 +215,25 @@ def load(server: Server, work: str, seconds: int, keys: Path) -> dict[str, float
         capture_output=True,
         text=True,
     ).stdout
-    seen = json.loads(output.splitlines()[-1])
-    if seen["errors"]:
-        print(f"{server.name}, {work}: {seen['errors']} errors", file=sys.stderr)
-    return seen
+    return json.loads(output.splitlines()[-1])
 
 
 def measure(
     servers: list[Server], postgres: Postgres, rounds: int, seconds: int, keys: Path
-) -> dict[tuple[str, str], dict[str, float]]:
+) -> Results:
     """Return the medians of all rounds, for each server and kind of request."""
     samples = defaultdict(list)
     for number in range(rounds + 1):
         for work in WORK:
             for server in random.sample(servers, len(servers)):
-                app, database = (
-                    cpu_seconds(server.process.pid),
-                    postgres_cpu_seconds(postgres),
-                )
-                # The first round warms up.
+                app = cpu_seconds(server.process.pid)
+                database = postgres_cpu_seconds(postgres)
+                # One round before the others warms up.
                 seen = load(server, work, seconds if number else 1, keys)
                 done = max(seen["requests"], 1)
                 app = (cpu_seconds(server.process.pid) - app) / done
                 database = (postgres_cpu_seconds(postgres) - database) / done
-                if number:
+                if number or not rounds:
                     samples[server.name, work].append(
                         {
                             "rate": seen["requests"] / seen["seconds"],
@@ -244,6 +247,7 @@ def measure(
         print(f"round {number} of {rounds}", file=sys.stderr)
     return {
         key: {field: statistics.median(s[field] for s in many) for field in many[0]}
+        | {"errors": sum(s["errors"] for s in many)}
         for key, many in samples.items()
     }
 
@@ -255,14 +259,14 @@ def seconds_per_test(project: Project) -> tuple[int, float]:
     return len(cases), sum(float(case.get("time", 0)) for case in cases) / len(cases)
 
 
-def report(results: dict, trips: dict, memory: dict) -> str:
+def report(results: Results, trips: Numbers, memory: dict[str, list[float]]) -> str:
+    """Return tables of ratios and CPU times, and what else was measured, as Markdown."""
     lines = []
-    for work in ("GET one", "GET 50", "POST", "GET /livez"):
+    for work in WORK:
         lines += [
             "",
-            f"| {work} | × limit | × plain | p50 ms | p99 ms | app µs | PostgreSQL µs "
-            "| round trips |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|",
+            f"| {work} {HEADINGS}",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         for name, (_, _, title) in SERVERS.items():
             seen = results[name, work]
@@ -270,7 +274,8 @@ def report(results: dict, trips: dict, memory: dict) -> str:
             lines.append(
                 f"| {title} | {seen['rate'] / limit:.2f} | {seen['rate'] / plain:.2f} "
                 f"| {seen['p50']:.0f} | {seen['p99']:.0f} | {seen['app']:.0f} "
-                f"| {seen['database']:.0f} | {trips[name].get(work, 0):g} |"
+                f"| {seen['database']:.0f} | {trips[name].get(work, 0):g} "
+                f"| {seen['errors']:g} |"
             )
     added = {
         name: results[name, "GET /livez"]["app"]
@@ -278,19 +283,17 @@ def report(results: dict, trips: dict, memory: dict) -> str:
         for name in (GENERATED, "logging")
     }
     rest, loaded = memory[GENERATED]
-    return "\n".join(
-        [
-            *lines[1:],
-            "",
-            f"The limit served {results[LIMIT, 'GET one']['rate']:.0f} GET one a second.",
-            f"Beside the database the service adds {added[GENERATED]:.0f} µs of CPU to a "
-            f"request, and {added['logging']:.0f} µs with a line in the log.",
-            f"Memory of a process: {rest:.0f} MiB at rest, {loaded:.0f} MiB after load.",
-        ]
-    )
+    lines += [
+        "",
+        f"The limit served {results[LIMIT, 'GET one']['rate']:.0f} GET one a second.",
+        f"Beside the database the service adds {added[GENERATED]:.0f} µs of CPU to a request,",
+        f"and {added['logging']:.0f} µs with a line in the log.",
+        f"Memory of a process: {rest:.0f} MiB at rest, {loaded:.0f} MiB after load.",
+    ]
+    return "\n".join(lines[1:])
 
 
-def draw(results: dict, path: Path) -> None:
+def draw(results: Results, path: Path) -> None:
     """Draw the rates of each kind of request against the plain design."""
     import matplotlib as mpl
     from matplotlib import pyplot
@@ -315,7 +318,7 @@ def draw(results: dict, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmark", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=5, help="0: one short one")
     parser.add_argument("--seconds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--plot", type=Path, help="where to draw the rates, as SVG")
     parser.add_argument("--json", type=Path, help="where to write all numbers")
@@ -359,9 +362,7 @@ def run(
         ]
         check_answers(servers, keys)
         memory = {server.name: [server.memory()] for server in servers}
-        results = measure(
-            servers, postgres, arguments.rounds, arguments.seconds, file
-        )
+        results = measure(servers, postgres, arguments.rounds, arguments.seconds, file)
         for server in servers:
             memory[server.name].append(server.memory())
     print(report(results, trips, memory))

@@ -45,7 +45,9 @@ class Wire:
                         target=self._pass_on, args=arguments, daemon=True
                     ).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, count: bool) -> None:
+    def _pass_on(
+        self, source: socket.socket, target: socket.socket, count: bool
+    ) -> None:
         rest, started = b"", False
         with contextlib.suppress(OSError):
             while data := source.recv(65536):

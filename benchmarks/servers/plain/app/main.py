@@ -7,6 +7,7 @@ has been sent already, and the servers are to be compared by the same promise.
 import uuid
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel, ConfigDict
@@ -37,6 +38,9 @@ app = FastAPI(
 )
 
 
+SessionDep = Annotated[AsyncSession, Depends(get_db)]
+
+
 class ItemCreate(BaseModel):
     name: str
     description: str | None = None
@@ -64,13 +68,13 @@ async def livez() -> Health:
 
 
 @app.get("/items", response_model=list[ItemRead])
-async def list_items(limit: int = 20, db: AsyncSession = Depends(get_db)):
+async def list_items(db: SessionDep, limit: int = 20):
     result = await db.execute(select(Item).order_by(Item.id).limit(limit))
     return result.scalars().all()
 
 
 @app.get("/items/{item_id}", response_model=ItemRead)
-async def get_item(item_id: uuid.UUID, db: AsyncSession = Depends(get_db)):
+async def get_item(item_id: uuid.UUID, db: SessionDep):
     item = await db.get(Item, item_id)
     if item is None:
         raise HTTPException(404)
@@ -78,7 +82,7 @@ async def get_item(item_id: uuid.UUID, db: AsyncSession = Depends(get_db)):
 
 
 @app.post("/items", status_code=201, response_model=ItemRead)
-async def create_item(new: ItemCreate, db: AsyncSession = Depends(get_db)):
+async def create_item(new: ItemCreate, db: SessionDep):
     item = Item(**new.model_dump())
     db.add(item)
     await db.commit()
