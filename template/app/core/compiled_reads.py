@@ -143,6 +143,11 @@ async def _fetch(
     driver: Any = pooled.driver_connection
     try:
         return await read.fetch(driver, arguments)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            # As a session does: those cut off with it may not have noticed yet.
+            await greenlet_spawn(engine.sync_engine.pool._invalidate, pooled, error)
+        raise
     except (TimeoutError, CancelledError):
         driver.terminate()  # What was asked may still be answered.
         raise
