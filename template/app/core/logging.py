@@ -48,9 +48,9 @@ def configure_logging() -> None:
 
 
 class JSONFormatter(logging.Formatter):
-    """Writes a line of JSON for each record.
+    """Writes a line of JSON for each record, as structlog's would.
 
-    As structlog's would, but those take 35 µs for the line of a request, this takes 11.
+    Those make the line of a request cost 84 µs of CPU time on a busy machine, this 48.
     """
 
     def format(self, record: logging.LogRecord) -> str:
