@@ -20,8 +20,14 @@ class ItemCreate(BaseModel):
 
 class ItemRead(ItemCreate):
     id: uuid.UUID
+    version: int
     created_at: datetime
     updated_at: datetime
+
+
+class Page(BaseModel):
+    items: list[ItemRead]
+    next: str | None = None
 
 
 class Health(BaseModel):
@@ -47,9 +53,9 @@ async def livez() -> Health:
     return Health(status="ok")
 
 
-@app.get("/items", response_model=list[ItemRead])
+@app.get("/items", response_model=Page)
 async def list_items(limit: int = 20):
-    return [dict(row) for row in await pool.fetch(PAGE, limit)]
+    return {"items": [dict(row) for row in await pool.fetch(PAGE, limit)]}
 
 
 @app.get("/items/{item_id}", response_model=ItemRead)

@@ -7,11 +7,12 @@ import asyncpg
 from pydantic_core import from_json, to_json
 from uuid_utils.compat import uuid7
 
-COLUMNS = "id, name, description, quantity, created_at, updated_at"
+COLUMNS = "id, name, description, quantity, version, created_at, updated_at"
 ONE = f"SELECT {COLUMNS} FROM item WHERE id = $1"
-PAGE = f"SELECT {COLUMNS} FROM item ORDER BY id LIMIT $1"
+PAGE = f"SELECT {COLUMNS} FROM item ORDER BY created_at, id LIMIT $1"
 ADD = (
-    "INSERT INTO item (id, name, description, quantity) VALUES ($1, $2, $3, $4) "
+    "INSERT INTO item (id, name, description, quantity, version) "
+    "VALUES ($1, $2, $3, $4, 1) "
     f"RETURNING {COLUMNS}"
 )
 
@@ -45,7 +46,8 @@ async def app(scope, receive, send):
         answer, status = dict(row), 201
     elif path == "/items":
         limit = int(scope["query_string"].removeprefix(b"limit="))
-        answer = [dict(row) for row in await pool.fetch(PAGE, limit)]
+        items = [dict(row) for row in await pool.fetch(PAGE, limit)]
+        answer = {"items": items, "next": None}
     elif path.startswith("/items/"):
         answer = dict(await pool.fetchrow(ONE, uuid.UUID(path[7:])))
     else:

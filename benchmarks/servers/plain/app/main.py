@@ -54,8 +54,14 @@ class ItemRead(BaseModel):
     name: str
     description: str | None
     quantity: int
+    version: int
     created_at: datetime
     updated_at: datetime
+
+
+class Page(BaseModel):
+    items: list[ItemRead]
+    next: str | None = None
 
 
 class Health(BaseModel):
@@ -67,10 +73,12 @@ async def livez() -> Health:
     return Health(status="ok")
 
 
-@app.get("/items", response_model=list[ItemRead])
+@app.get("/items", response_model=Page)
 async def list_items(db: SessionDep, limit: int = 20):
-    result = await db.execute(select(Item).order_by(Item.id).limit(limit))
-    return result.scalars().all()
+    result = await db.execute(
+        select(Item).order_by(Item.created_at, Item.id).limit(limit)
+    )
+    return {"items": result.scalars().all()}
 
 
 @app.get("/items/{item_id}", response_model=ItemRead)

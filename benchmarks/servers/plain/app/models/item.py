@@ -11,3 +11,4 @@ class Item(UUIDPrimaryKeyMixin, TimestampMixin, Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     description: Mapped[str | None] = mapped_column(String(1000))
     quantity: Mapped[int]
+    version: Mapped[int] = mapped_column(default=1)
