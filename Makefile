@@ -9,10 +9,11 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
 FAULTS := tests/faults
-DELIVERY := tests/test_delivery.py tests/test_fleet.py
-PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer
+DELIVERY := $(addprefix tests/test_,delivery.py fleet.py benchmark.py)
+PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk
 
-.PHONY: demo smoke test test-faults test-delivery format openapi pictures benchmark-generation release
+.PHONY: demo smoke test test-faults test-delivery format openapi pictures
+.PHONY: benchmark benchmark-generation release wrk
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -50,6 +51,11 @@ pictures: $(UV)
 release: $(UV)
 	$(UV) run --quiet python scripts/release.py
 
+# The service against its limit and the plain design, a quarter of an hour long.
+benchmark: $(UV) wrk
+	$(UV) run --quiet --group benchmark python -m benchmarks.service \
+		--tests --plot docs/images/benchmark.svg
+
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py
 
@@ -60,3 +66,9 @@ benchmark-generation: $(UV)
 
 $(UV):
 	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12'
+
+# The one program that does not come with Python.
+wrk:
+	@command -v wrk > /dev/null || apt-get install --yes --no-install-recommends wrk || { \
+		echo "wrk, which sends the requests of the benchmark, is missing: install it." >&2; \
+		exit 1; }

@@ -15,6 +15,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from app.core.compiled_reads import reader
 from app.core.config import settings
 from app.core.database import (
     async_session_factory,
@@ -86,7 +87,9 @@ async def connection() -> AsyncGenerator[AsyncConnection]:
         binds = [factory.kw["bind"] for factory in factories]
         for factory in factories:
             factory.configure(bind=connection, join_transaction_mode="create_savepoint")
+        reader.bind = connection
         yield connection
+        reader.bind = read_engine
         for factory, bind in zip(factories, binds, strict=True):
             factory.configure(bind=bind, join_transaction_mode="conditional_savepoint")
         await transaction.rollback()

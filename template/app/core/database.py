@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from app.core.config import settings
-from app.core.pool import replace_dead_connections
+from app.core.pool import Turns, replace_dead_connections
 from app.core.replica import ReplicaOrPrimary
 from app.core.slow_statements import log_slow_statements
 
@@ -74,6 +74,9 @@ def _create_engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
 engine = _create_engine(
     settings.DATABASE_URL, _connect_args(pgbouncer=settings.DB_PGBOUNCER)
 )
+turns = Turns(
+    settings.DB_POOL_SIZE + settings.DB_MAX_OVERFLOW, settings.DB_POOL_TIMEOUT
+)
 
 async_session_factory = async_sessionmaker(
     engine,
@@ -91,7 +94,7 @@ async def get_db() -> AsyncGenerator[AsyncSession]:
     of a dependency of the default scope after the response, so a commit that fails could
     no longer be told to the client.
     """
-    async with async_session_factory() as session:
+    async with turns, async_session_factory() as session:
         yield session
         await session.commit()
 
@@ -158,7 +161,7 @@ async def get_read_db() -> AsyncGenerator[AsyncSession]:
 
     It reads from a replica where DATABASE_READ_URL names one.
     """
-    async with read_session_factory() as session:
+    async with turns, read_session_factory() as session:
         yield session
         await session.flush()  # Refuses what was added or changed, and would be lost.
 

@@ -19,7 +19,6 @@ from pydantic import (
 )
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Date,
     DateTime,
     Integer,
@@ -27,6 +26,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Uuid,
+    bindparam,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -87,19 +87,23 @@ class Order:
         self, *columns: InstrumentedAttribute[Any], descending: bool = False
     ) -> None:
         self._names = [column.key for column in columns]
-        self._row = tuple_(*columns)
-        self._descending = descending
         values: Any = GenericAlias(tuple, tuple(map(_value, columns)))
         self._values = TypeAdapter(values)
         self.by = [c.desc() if descending else c.asc() for c in columns]
+        # What follows a place, whose values have the names that `place` gives them.
+        row = tuple_(*columns)
+        place = tuple_(
+            *(bindparam(f"after_{c.key}", type_=c.type, unique=False) for c in columns)
+        )
+        self.follows = row < place if descending else row > place
 
     def cursor(self, row: object) -> str:
-        """Return what `after` understands: the place of a row in this order."""
+        """Return the place of a row in this order, as a client keeps it."""
         place = tuple(getattr(row, name) for name in self._names)
         return urlsafe_b64encode(self._values.dump_json(place)).decode().rstrip("=")
 
-    def after(self, cursor: str) -> ColumnElement[bool]:
-        """Return the condition for what follows a cursor, or raise InvalidError."""
+    def place(self, cursor: str) -> dict[str, Any]:
+        """Return the values of a cursor, by name, or raise InvalidError."""
         try:
             json = b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
             place = self._values.validate_json(json, strict=True)
@@ -108,7 +112,8 @@ class Order:
                 "The cursor is not one of this order: leave it out to start anew.",
                 loc=["query", "cursor"],
             ) from None
-        return self._row < place if self._descending else self._row > place
+        names = (f"after_{name}" for name in self._names)
+        return dict(zip(names, place, strict=True))
 
 
 def _value(column: InstrumentedAttribute[Any]) -> Any:
@@ -123,8 +128,9 @@ async def get_page(
 ) -> Rows[T]:
     """Return a page of what a query selects, with one round trip and no count."""
     query = query.order_by(*order.by).limit(page.limit + 1)
+    place = {}
     if page.cursor is not None:
-        query = query.where(order.after(page.cursor))
-    rows = (await session.scalars(query)).all()
+        query, place = query.where(order.follows), order.place(page.cursor)
+    rows = (await session.scalars(query, place)).all()
     items = rows[: page.limit]
     return Rows(items, order.cursor(items[-1]) if len(rows) > page.limit else None)

@@ -25,8 +25,12 @@ def log_slow_statements(engine: AsyncEngine) -> None:
     def _(
         connection: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool
     ) -> None:
-        seconds = perf_counter() - context.started
-        if seconds >= settings.DB_SLOW_STATEMENT:
-            logger.warning(
-                "slow statement", extra={"sql": sql, "seconds": round(seconds, 3)}
-            )
+        log_if_slow(sql, perf_counter() - context.started)
+
+
+def log_if_slow(sql: str, seconds: float) -> None:
+    """Log a statement that took longer than DB_SLOW_STATEMENT."""
+    if seconds >= settings.DB_SLOW_STATEMENT:
+        logger.warning(
+            "slow statement", extra={"sql": sql, "seconds": round(seconds, 3)}
+        )

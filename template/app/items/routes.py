@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.core.compiled_reads import ReaderDep
 from app.core.database import ReadSessionDep, SessionDep
 from app.core.etags import (
     ETAG,
@@ -17,7 +18,7 @@ from app.core.etags import (
     is_known,
 )
 from app.core.idempotency import OnceDep
-from app.core.pagination import Page, Rows
+from app.core.pagination import Page
 from app.core.problems import problems
 from app.items import service
 from app.items.schemas import (
@@ -56,12 +57,12 @@ async def create_item(
     return await once(IdempotencyKey, create)
 
 
-@router.get("", response_model=Page[ItemRead])
+@router.get("")
 async def list_items(
-    session: ReadSessionDep, query: Annotated[ItemQuery, Query()]
-) -> Rows[Item]:
+    reader: ReaderDep, query: Annotated[ItemQuery, Query()]
+) -> Page[ItemRead]:
     """List items, the oldest first unless `sort` says otherwise."""
-    return await service.list_items(session, query)
+    return await service.list_items(reader, query)
 
 
 @router.get(
@@ -70,12 +71,12 @@ async def list_items(
     responses={200: ETAG, 304: NOT_MODIFIED, **problems(404)},
 )
 async def get_item(
-    session: ReadSessionDep,
+    reader: ReaderDep,
     item_id: uuid.UUID,
     response: Response,
     if_none_match: IfNoneMatch = None,
-) -> Item | Response:
-    item = await service.get_item(session, item_id)
+) -> ItemRead | Response:
+    item = await service.get_item(reader, item_id)
     response.headers["ETag"] = etag(item.version)
     if is_known(if_none_match, item.version):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=response.headers)
@@ -126,5 +127,4 @@ async def create_note(session: SessionDep, item_id: uuid.UUID, new: NoteCreate) 
 @router.get("/{item_id}/notes", response_model=list[NoteRead], responses=problems(404))
 async def list_notes(session: ReadSessionDep, item_id: uuid.UUID) -> list[Note]:
     """List the notes of an item, oldest first."""
-    item = await service.get_item(session, item_id, service.WITH_NOTES)
-    return item.notes
+    return await service.list_notes(session, item_id)

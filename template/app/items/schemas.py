@@ -49,6 +49,7 @@ class ItemRead(BaseModel):
     name: str
     description: str | None
     quantity: int
+    version: int
     created_at: datetime
     updated_at: datetime
 

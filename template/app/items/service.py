@@ -3,14 +3,22 @@
 import uuid
 from collections.abc import Container
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
-from sqlalchemy.orm.interfaces import ORMOption
 
+from app.core.compiled_pages import CompiledPages
+from app.core.compiled_reads import CompiledRead, Reader
 from app.core.errors import NotFoundError, PreconditionFailedError
-from app.core.pagination import Order, Rows, get_page
-from app.items.schemas import ItemCreate, ItemQuery, ItemUpdate, NoteCreate, Sort
+from app.core.pagination import Order, Page
+from app.items.schemas import (
+    ItemCreate,
+    ItemQuery,
+    ItemRead,
+    ItemUpdate,
+    NoteCreate,
+    Sort,
+)
 from app.models import Item, Note
 
 ORDERS: dict[Sort, Order] = {
@@ -19,8 +27,13 @@ ORDERS: dict[Sort, Order] = {
     "quantity": Order(Item.quantity, Item.id),
     "-quantity": Order(Item.quantity, Item.id, descending=True),
 }
-ITEMS = select(Item)
-WITH_NOTES = selectinload(Item.notes)
+ONE = CompiledRead(select(Item).where(Item.id == bindparam("id")), ItemRead)
+ITEMS = CompiledPages(
+    select(Item),
+    ItemRead,
+    orders=ORDERS,
+    filters={"name": Item.name == bindparam("name")},
+)
 
 
 async def create_item(session: AsyncSession, new: ItemCreate) -> Item:
@@ -30,18 +43,14 @@ async def create_item(session: AsyncSession, new: ItemCreate) -> Item:
     return item
 
 
-async def list_items(session: AsyncSession, query: ItemQuery) -> Rows[Item]:
-    items = ITEMS if query.name is None else ITEMS.where(Item.name == query.name)
-    return await get_page(session, items, ORDERS[query.sort], query)
+async def list_items(reader: Reader, query: ItemQuery) -> Page[ItemRead]:
+    return await ITEMS.get(reader, query, sort=query.sort, name=query.name)
 
 
-async def get_item(
-    session: AsyncSession, item_id: uuid.UUID, *options: ORMOption
-) -> Item:
-    """Return an item, with what the options load of its relationships, or raise."""
-    item = await session.get(Item, item_id, options=options)
+async def get_item(reader: Reader, item_id: uuid.UUID) -> ItemRead:
+    item = await reader.first(ONE, id=item_id)
     if item is None:
-        raise NotFoundError(f"There is no item {item_id}.")
+        raise _not_found(item_id)
     return item
 
 
@@ -70,7 +79,9 @@ async def delete_item(
 async def _get_expected(
     session: AsyncSession, item_id: uuid.UUID, expected: Container[int]
 ) -> Item:
-    item = await get_item(session, item_id)
+    item = await session.get(Item, item_id)
+    if item is None:
+        raise _not_found(item_id)
     if item.version not in expected:
         raise PreconditionFailedError(
             f"Item {item_id} has another version by now: read it again."
@@ -78,11 +89,23 @@ async def _get_expected(
     return item
 
 
+def _not_found(item_id: uuid.UUID) -> NotFoundError:
+    return NotFoundError(f"There is no item {item_id}.")
+
+
 async def create_note(
     session: AsyncSession, item_id: uuid.UUID, new: NoteCreate
 ) -> Note:
-    await get_item(session, item_id)
+    if await session.get(Item, item_id) is None:
+        raise _not_found(item_id)
     note = Note(item_id=item_id, **new.model_dump())
     session.add(note)
     await session.flush()
     return note
+
+
+async def list_notes(session: AsyncSession, item_id: uuid.UUID) -> list[Note]:
+    item = await session.get(Item, item_id, options=[selectinload(Item.notes)])
+    if item is None:
+        raise _not_found(item_id)
+    return item.notes

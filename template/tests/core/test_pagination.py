@@ -7,10 +7,21 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, DateTime, LargeBinary, SmallInteger, delete, select
+from pydantic import BaseModel
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    LargeBinary,
+    SmallInteger,
+    bindparam,
+    delete,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
+from app.core.compiled_pages import CompiledPages
+from app.core.compiled_reads import reader
 from app.core.errors import InvalidError
 from app.core.pagination import Order, PageQuery, Rows, get_page
 from app.models import UUIDPrimaryKeyMixin
@@ -32,6 +43,12 @@ class Event(UUIDPrimaryKeyMixin, Base):
     day: Mapped[date]
     time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Row(BaseModel):
+    id: uuid.UUID
+    number: int
+    time: datetime
 
 
 def event(number: int) -> Event:
@@ -84,6 +101,30 @@ async def test_the_pages_of_every_order_hold_every_row_once(
         cursor = rows.next
 
     assert found == list(expected)
+
+
+@pytest.mark.parametrize("title", [None, "ü 2"])
+@pytest.mark.parametrize("sort", ["number", "-time"])
+async def test_pages_that_are_compiled_are_those_of_a_session(
+    session: AsyncSession, sort: str, title: str | None
+) -> None:
+    orders = {
+        "number": Order(Event.number, Event.id),
+        "-time": Order(Event.time, Event.id, descending=True),
+    }
+    filters = {"title": Event.title == bindparam("title")}
+    pages = CompiledPages(select(Event), Row, orders=orders, filters=filters)
+    expected = select(Event).order_by(*orders[sort].by)
+    if title is not None:
+        expected = expected.where(Event.title == title)
+
+    found, query = [], PageQuery(limit=2)
+    while query:
+        rows = await pages.get(reader, query, sort=sort, title=title)
+        found += [row.id for row in rows.items]
+        query = PageQuery(limit=2, cursor=rows.next) if rows.next else None
+
+    assert found == [event.id for event in await session.scalars(expected)]
 
 
 async def test_what_is_added_and_deleted_between_two_pages_shifts_nothing(
@@ -141,7 +182,7 @@ def test_a_cursor_of_values_that_its_columns_never_have_is_refused(
     column: InstrumentedAttribute[Any], value: object
 ) -> None:
     with pytest.raises(InvalidError):
-        Order(column, Event.id).after(cursor_of([value, ID]))
+        Order(column, Event.id).place(cursor_of([value, ID]))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +199,7 @@ def test_a_cursor_of_values_that_its_columns_never_have_is_refused(
 )
 def test_a_garbled_cursor_is_refused_by_the_name_of_its_parameter(cursor: str) -> None:
     with pytest.raises(InvalidError) as refused:
-        Order(Event.number, Event.id).after(cursor)
+        Order(Event.number, Event.id).place(cursor)
 
     assert refused.value.members["errors"][0]["loc"] == ["query", "cursor"]
 

@@ -31,6 +31,7 @@ async def test_a_created_item_can_be_read(client: AsyncClient) -> None:
         "name": "Lamp",
         "description": "Green",
         "quantity": 3,
+        "version": 1,
         "created_at": created.json()["created_at"],
         "updated_at": created.json()["created_at"],
     }
@@ -43,7 +44,7 @@ async def test_a_change_leaves_the_other_fields_alone(client: AsyncClient) -> No
     response = await client.patch(path, json={"quantity": 2}, headers=ANY)
 
     assert response.status_code == 200
-    assert response.json() == {**created, "quantity": 2}
+    assert response.json() == {**created, "quantity": 2, "version": 2}
 
 
 async def test_null_removes_what_may_be_absent(client: AsyncClient) -> None:
@@ -53,7 +54,7 @@ async def test_null_removes_what_may_be_absent(client: AsyncClient) -> None:
     removed = await client.patch(path, json={"description": None}, headers=ANY)
     refused = await client.patch(path, json={"name": None}, headers=ANY)
 
-    assert removed.json() == {**created, "description": None}
+    assert removed.json() == {**created, "description": None, "version": 2}
     assert refused.status_code == 422
 
 

@@ -1,0 +1,255 @@
+"""Compiled reads: what they return, and what becomes of them in trouble."""
+
+import asyncio
+import enum
+import uuid
+from collections.abc import AsyncGenerator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import (
+    ARRAY,
+    Enum,
+    Float,
+    Numeric,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
+
+from app.core import slow_statements
+from app.core.application import set_up
+from app.core.compiled_reads import (
+    CompiledRead,
+    Reader,
+    ReaderDep,
+    get_reader,
+    reader,
+)
+from app.core.config import settings
+from app.core.database import engine
+
+
+class Color(enum.Enum):
+    RED = "r"
+    GREEN = "g"
+
+
+class Base(DeclarativeBase):
+    """Apart from the service's own tables."""
+
+
+class Thing(Base):
+    __tablename__ = "thing"
+
+    key: Mapped[uuid.UUID] = mapped_column("id", primary_key=True)
+    color: Mapped[Color]
+    colors: Mapped[list[Color]] = mapped_column(ARRAY(Enum(Color)))
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    weight: Mapped[float] = mapped_column(Numeric(10, 3, asdecimal=False))
+    length: Mapped[float]
+    exact: Mapped[Decimal] = mapped_column(Float(asdecimal=True))
+    made_at: Mapped[datetime]
+    day: Mapped[date]
+    takes: Mapped[timedelta]
+    note: Mapped[str | None] = mapped_column(deferred=True)
+
+
+Fields = dict[str, Any]
+SOME = select(Thing).where(
+    Thing.key == bindparam("key"),
+    Thing.color == any_(bindparam("colors", type_=ARRAY(Enum(Color)))),
+    Thing.length < 100,
+)
+THING = CompiledRead(SOME, Fields)
+ONE = CompiledRead(select(literal(1).label("one")), Fields)
+SLEEP = CompiledRead(
+    select(func.pg_sleep(bindparam("seconds", type_=Float)).label("slept")), Fields
+)
+KILL = CompiledRead(
+    select(func.pg_terminate_backend(func.pg_backend_pid()).label("killed")), Fields
+)
+
+app = FastAPI()
+killed = []
+
+
+@app.get("/killed-once")
+async def killed_once(reader: ReaderDep) -> Fields | None:
+    """Lose the connection in use, the first time."""
+    if not killed:
+        killed.append(True)
+        await reader.first(KILL)
+    return await reader.first(ONE)
+
+
+@app.get("/sleep")
+async def sleep(reader: ReaderDep, seconds: float) -> None:
+    await reader.first(SLEEP, seconds=seconds)
+
+
+set_up(app)
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def thing(connection: AsyncConnection, session: AsyncSession) -> Thing:
+    """A row that only the transaction of the test has."""
+    await connection.run_sync(Base.metadata.create_all)
+    thing = Thing(
+        key=uuid.uuid4(),
+        color=Color.GREEN,
+        colors=[Color.RED, Color.GREEN],
+        document={"a": [1, None, "ü"]},
+        price=Decimal("10.50"),
+        weight=1.125,
+        length=2.5,
+        exact=Decimal("0.5"),
+        made_at=datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC).replace(tzinfo=None),
+        day=date(2026, 1, 2),
+        takes=timedelta(days=1, microseconds=5),
+        note="Only asked for by name",
+    )
+    session.add(thing)
+    await session.flush()
+    session.expunge(thing)
+    return thing
+
+
+async def test_a_row_has_the_values_that_a_session_gives(
+    session: AsyncSession, thing: Thing
+) -> None:
+    stored = await session.get_one(Thing, thing.key, options=[undefer(Thing.note)])
+    names = [attribute.key for attribute in Thing.__mapper__.column_attrs]
+    expected = {name: getattr(stored, name) for name in names}
+
+    row = await reader.first(THING, key=thing.key, colors=[Color.GREEN])
+
+    assert row == expected
+    assert {name: type(value) for name, value in row.items()} == {
+        name: type(value) for name, value in expected.items()
+    }
+
+
+async def test_what_does_not_match_is_not_there(thing: Thing) -> None:
+    other = {"key": thing.key, "colors": [Color.RED]}
+
+    assert await reader.first(THING, **other) is None
+    assert await reader.all(THING, **other) == []
+
+
+@pytest.mark.parametrize("values", [{}, {"seconds": 0, "minutes": 1}])
+async def test_a_value_too_few_or_too_many_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"It takes \['seconds'\]"):
+        await reader.all(SLEEP, **values)
+
+
+def test_a_select_that_needs_other_sql_for_other_values_is_refused() -> None:
+    several = select(Thing).where(Thing.color.in_(bindparam("colors", expanding=True)))
+
+    with pytest.raises(ValueError, match="The SQL depends on the values"):
+        CompiledRead(several, Fields)
+
+
+def test_a_select_with_two_columns_of_one_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="give a label"):
+        CompiledRead(select(Thing, Thing.color), Fields)
+
+
+async def test_one_that_fails_leaves_the_transaction_of_a_test_usable(
+    thing: Thing,
+) -> None:
+    broken = CompiledRead(select(func.substr("a", 1, -1).label("part")), Fields)
+
+    with pytest.raises(Exception, match="negative substring length"):
+        await reader.all(broken)
+
+    assert await reader.first(THING, key=thing.key, colors=[Color.GREEN])
+
+
+async def test_it_survives_the_loss_of_its_connection(client: AsyncClient) -> None:
+    response = await client.get("/killed-once")
+
+    assert (response.status_code, response.json()) == (200, {"one": 1})
+
+
+async def test_one_that_takes_too_long_is_a_503_and_not_tried_again(
+    client: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hasty = create_async_engine(
+        settings.DATABASE_URL,
+        connect_args={"server_settings": {"statement_timeout": "10"}},
+    )
+    monkeypatch.setitem(app.dependency_overrides, get_reader, lambda: Reader(hasty))
+
+    response = await client.get("/sleep?seconds=60")
+    await hasty.dispose()
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    errors = [line for line in caplog.messages if line.startswith("database error")]
+    assert errors == ["database error: QueryCanceledError 57014"]
+
+
+async def test_one_that_takes_long_is_logged_without_its_values(
+    client: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(slow_statements.settings, "DB_SLOW_STATEMENT", 0.01)
+
+    await client.get("/sleep?seconds=0.0123")
+
+    (slow,) = (record for record in caplog.records if record.msg == "slow statement")
+    assert "pg_sleep($1::FLOAT)" in vars(slow)["sql"]
+    assert "0.0123" not in str(vars(slow))
+
+
+async def test_one_that_is_cancelled_leaves_no_connection_behind() -> None:
+    await engine.dispose()
+    reads = [asyncio.create_task(reader.all(SLEEP, seconds=60)) for _ in range(40)]
+    await asyncio.sleep(0.2)
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
+
+    assert engine.sync_engine.pool.status().endswith(
+        "Current Checked out connections: 0"
+    )
+    assert (
+        await asyncio.gather(*(reader.first(ONE) for _ in range(40)))
+        == [{"one": 1}] * 40
+    )
+
+
+async def test_behind_a_pgbouncer_it_names_no_statement() -> None:
+    pooled = create_async_engine(
+        settings.DATABASE_URL, connect_args={"statement_cache_size": 0}, pool_size=1
+    )
+    statements = text("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+
+    for _ in range(3):
+        assert await Reader(pooled).first(ONE) == {"one": 1}
+
+    async with pooled.connect() as connection:
+        assert await connection.scalar(statements) == 0
+    await pooled.dispose()
