@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "slow"
-down_revision = "6c1f0a3d52b8"
+down_revision = "d20e94b6a7c3"
 
 
 def upgrade() -> None:
@@ -83,7 +83,7 @@ def test_replicas_that_migrate_at_once_all_succeed_and_each_revision_runs_once(
         outputs = [replica.communicate(timeout=120)[0] for replica in replicas]
 
     assert [replica.returncode for replica in replicas] == [0] * REPLICAS, outputs
-    for revision in ("6c1f0a3d52b8", "slow", "concurrent"):
+    for revision in ("d20e94b6a7c3", "slow", "concurrent"):
         assert sum(f"-> {revision}," in output for output in outputs) == 1, outputs
     current = project.run("alembic", "current").stdout
     assert "concurrent (head)" in current
@@ -112,8 +112,12 @@ def test_a_new_revision_is_readable_and_formatted(project: Project) -> None:
         model.read_text()
         .replace("quantity >= 0", "quantity >= 0 AND quantity < 1000")
         .replace("not_negative", "in_range")
-        + "    color: Mapped[str | None] = mapped_column(String(20), index=True)\n"
-        + "    price: Mapped[int | None]\n"
+        .replace(
+            "    quantity: Mapped[int]\n",
+            "    quantity: Mapped[int]\n"
+            "    color: Mapped[str | None] = mapped_column(String(20), index=True)\n"
+            "    price: Mapped[int | None]\n",
+        )
     )
 
     project.run("alembic", "revision", "--autogenerate", "-m", "Add price to item")
@@ -153,7 +157,7 @@ def test_a_statement_that_locks_a_table_is_found_in_a_new_revision(
     locking = versions / "2026_01_04_0000-locking.py"
     locking.write_text(
         SLOW.replace('"slow"', '"locking"')
-        .replace('"6c1f0a3d52b8"', '"concurrent"')
+        .replace('"d20e94b6a7c3"', '"concurrent"')
         .replace("sa.String(20))", "sa.String(20), nullable=False)")
     )
     project.git("add", "--all")
