@@ -252,7 +252,7 @@ def test_it_migrates_serves_and_ends_when_it_is_told_to(
             images.run(*images.command(image, "alembic", "upgrade", "head", **database))
             after = client.get("/readyz")
             created = client.post("/items", json={"name": "Lamp"})
-            (listed,) = client.get("/items").json()
+            (listed,) = client.get("/items").json()["items"]
         images.run(*check)
         (main,) = processes(port)
         status = (Path("/proc") / str(main) / "status").read_text()
@@ -298,9 +298,12 @@ def test_the_pipeline_checks_the_code_and_lists_what_is_in_it(
 ) -> None:
     project = installed(ci="github").copy(tmp_path / "project")
     project.run("uv", "lock", "--quiet")
+    project.git("init", "--quiet")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message", "Begin")
 
     for command in steps(project, "code"):
-        project.run("bash", "-euc", command)
+        project.run("bash", "-euc", command, BASE="HEAD")
 
     listed = json.loads((project.path / "sbom.cdx.json").read_text())
     names = {component["name"] for component in listed["components"]}

@@ -17,6 +17,7 @@ from tests.conftest import Render
 from tests.fleet import POOL_SIZE, SERVER_CONNECTIONS, SERVICES, Fleet
 from tests.postgres import Postgres
 from tests.project import Project, wait_until
+from tests.revisions import newest_revision
 
 pytestmark = pytest.mark.xdist_group("fleet")
 Measure = Callable[[str], None]
@@ -69,10 +70,9 @@ def next_release(project: Project, tmp_path: Path) -> Project:
     """The service with a migration more, beside the one that runs."""
     release = project.copy(tmp_path / "release")
     (release.path / ".venv").symlink_to(project.path / ".venv")
-    (revision,) = (release.path / "alembic" / "versions").glob("*.py")
-    down = revision.read_text().split('revision = "')[1].split('"')[0]
-    text = MIGRATION.format(down=down)
-    (revision.parent / "2026_02_01_0000-add_color.py").write_text(text)
+    text = MIGRATION.format(down=newest_revision(release))
+    path = release.path / "alembic" / "versions" / "2026_02_01_0000-add_color.py"
+    path.write_text(text)
     return release
 
 

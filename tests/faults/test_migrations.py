@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Measure
-from tests.faults.revisions import add_revision, newest_revision
 from tests.faults.service import SETTINGS
 from tests.pages import HOW_TO, blocks, section
 from tests.postgres import Postgres
 from tests.project import Project, wait_until
+from tests.revisions import add_revision, newest_revision
 
 SLOW = """
 def upgrade() -> None:
