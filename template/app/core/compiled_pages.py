@@ -27,6 +27,8 @@ class CompiledPages(Generic[Row]):
     ) -> None:
         self._select, self._row = select, row
         self._orders, self._filters = orders, filters
+        page: Any = Page
+        self._page = page[row]
         self._read = cache(self._compile)
 
     async def get(
@@ -41,7 +43,9 @@ class CompiledPages(Generic[Row]):
         rows = await reader.all(read, **values, limit=page.limit + 1)
         items = rows[: page.limit]
         has_more = len(rows) > page.limit
-        return Page(items=items, next=order.cursor(items[-1]) if has_more else None)
+        following = order.cursor(items[-1]) if has_more else None
+        # The rows are valid already, and those of a page of another type would not be.
+        return self._page.model_construct(items=items, next=following)
 
     def _compile(
         self, sort: str, filters: tuple[str, ...], has_place: bool

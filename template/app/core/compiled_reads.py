@@ -8,6 +8,7 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Iterator
 from time import perf_counter
+from types import GenericAlias
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends
@@ -49,7 +50,8 @@ class CompiledRead(Generic[Row]):
             (bind.key, _type(bind).bind_processor(engine.dialect)) for bind in binds
         ]
         self._from_driver: list[tuple[str, Any]] | None = None
-        self._row = TypeAdapter(row)
+        rows: Any = GenericAlias(list, row)
+        self._rows = TypeAdapter(rows)
 
     def arguments(self, values: dict[str, Any]) -> list[Any]:
         """Return the values as the driver takes them, in the order of the SQL."""
@@ -91,7 +93,7 @@ class CompiledRead(Generic[Row]):
         for name, convert in self._from_driver or ():
             for row in rows:
                 row[name] = convert(row[name])
-        return [self._row.validate_python(row) for row in rows]
+        return self._rows.validate_python(rows)
 
 
 def _columns(select: Select[*tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy import String, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import SessionDep
@@ -32,22 +33,9 @@ class Once:
     """Does what a request asks for, or answers as it did when it was asked before."""
 
     def __init__(
-        self,
-        request: Request,
-        session: SessionDep,
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                alias="Idempotency-Key",
-                max_length=255,
-                pattern="^[!-~]+$",
-                description="A new UUID for each request, and the same one to repeat it.",
-                examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
-            ),
-        ] = None,
+        self, request: Request, session: AsyncSession, key: str | None
     ) -> None:
-        self._request, self._session = request, session
-        self._key = idempotency_key
+        self._request, self._session, self._key = request, session, key
 
     async def __call__(
         self,
@@ -91,4 +79,22 @@ class Once:
         return Response(known.body, known.status, known.headers)
 
 
-OnceDep = Annotated[Once, Depends()]
+# Not the class itself: FastAPI calls what is not a coroutine in a thread.
+async def _once(
+    request: Request,
+    session: SessionDep,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            max_length=255,
+            pattern="^[!-~]+$",
+            description="A new UUID for each request, and the same one to repeat it.",
+            examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+        ),
+    ] = None,
+) -> Once:
+    return Once(request, session, idempotency_key)
+
+
+OnceDep = Annotated[Once, Depends(_once)]
