@@ -24,7 +24,7 @@ smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadgroup $(addprefix --ignore=,$(FAULTS) $(DELIVERY))
+	$(UV) run --quiet pytest -n 2 --dist worksteal $(addprefix --ignore=,$(FAULTS) $(DELIVERY))
 
 # What a rendered service answers when its clients and PostgreSQL fail it.
 test-faults: $(UV)

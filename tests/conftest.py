@@ -1,8 +1,10 @@
 """Projects rendered from the working tree, once for each combination of answers."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,14 @@ def installed(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Rende
 def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The template's repository with all of its versions, as Copier sees them."""
     return make_history(tmp_path_factory.mktemp("history") / "template")
+
+
+@pytest.fixture
+def port_8000() -> Generator[None]:
+    """Have the port that the pages name, of all tests that want it one at a time."""
+    with Path(tempfile.gettempdir(), "port-8000.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def pytest_configure() -> None:

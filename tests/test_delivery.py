@@ -18,7 +18,6 @@ from tests.images import Images
 from tests.postgres import Postgres
 from tests.project import Project, free_port, wait_until
 
-pytestmark = pytest.mark.xdist_group("delivery")
 Measure = Callable[[str], None]
 SECRET = "s3cret-that-lies-in-the-directory"
 # Mounted by whatever runs the container, with memory of its own.

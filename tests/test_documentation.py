@@ -85,7 +85,7 @@ def test_smoke_renders_serves_and_asks(clone: Project) -> None:
     assert "GET /items → 200" in output
 
 
-@pytest.mark.xdist_group("port 8000")
+@pytest.mark.usefixtures("port_8000")
 def test_demo_serves_until_ctrl_c(clone: Project) -> None:
     with clone.serve("make", "demo", port=8000, PATH=SYSTEM_PATH) as client:
         assert client.get("/items").json() == {"items": [], "next": None}
@@ -116,7 +116,7 @@ def apply(difference: str, path: Path) -> None:
     path.write_text(text.replace(before, after))
 
 
-@pytest.mark.xdist_group("port 8000")
+@pytest.mark.usefixtures("port_8000")
 def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
     (_, start, _), (_, dev, _), *rest = steps(ROOT / "docs" / "tutorial.md")
     copy, _, git = start.splitlines()

@@ -19,7 +19,6 @@ from tests.postgres import Postgres
 from tests.project import Project, wait_until
 from tests.revisions import newest_revision
 
-pytestmark = pytest.mark.xdist_group("fleet")
 Measure = Callable[[str], None]
 numbers = count()
 SECONDS_LOST = 25

@@ -19,8 +19,6 @@ from tests.combinations import ALL, name
 from tests.conftest import Render
 from tests.project import ROOT, Project
 
-pytestmark = pytest.mark.xdist_group("kubernetes")
-
 # From the first that knows preStop.sleep without being asked, to the newest.
 VERSIONS = ["1.30", kubernetes_validate.latest_version()]
 CLOUDNATIVE_PG = json.loads((Path(__file__).parent / "cloudnative_pg.json").read_text())

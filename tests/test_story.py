@@ -43,7 +43,7 @@ def test_the_lint_check_passes_and_formatting_changes_nothing(
         assert (story.path / path).read_bytes() == rendered, path
 
 
-@pytest.mark.xdist_group("port 8000")
+@pytest.mark.usefixtures("port_8000")
 @pytest.mark.parametrize(
     "environment", [{}, {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}]
 )
