@@ -22,6 +22,8 @@ SYSTEM_PATH = os.pathsep.join(
     if not path.startswith((sys.prefix, str(ROOT / ".tools")))
 )
 
+PROMISE = r"(?m)^@pytest\.mark\.promise\(([0-9]+)\)$"
+
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Project:
@@ -68,6 +70,15 @@ def test_every_make_target_that_a_page_names_exists() -> None:
         block for page in PAGES for block in blocks(page.read_text(), "console")
     ]:
         assert set(re.findall(r"^make ([a-z-]+)", block, re.MULTILINE)) <= targets
+
+
+def test_every_promise_of_the_reference_has_a_test() -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    promised = set(re.findall(r"^\| ([0-9]{1,2}) \|", reference, re.MULTILINE))
+    tests = (path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    marks = {number for text in tests for number in re.findall(PROMISE, text)}
+
+    assert marks == promised
 
 
 def test_every_setting_is_in_the_reference(render: Render) -> None:

@@ -1,6 +1,7 @@
 """The image's files and the pipelines, as the tools that know them best read them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,12 @@ def test_nothing_is_found_in_any_combination_of_answers(
     assert any(seen)
 
 
-def test_every_job_may_do_little_and_every_action_is_pinned(render: Render) -> None:
+@pytest.mark.promise(25)
+def test_every_job_may_do_little_and_every_action_is_pinned(
+    render: Render, record_property: Callable[[str, object], None]
+) -> None:
     project = render(ci="github")
+    actions = []
     for path in project.path.glob(WORKFLOWS):
         workflow = yaml.safe_load(path.read_text())
         assert workflow["permissions"] == {}, path
@@ -65,12 +70,16 @@ def test_every_job_may_do_little_and_every_action_is_pinned(render: Render) -> N
             assert job["timeout-minutes"]
             for step in job["steps"]:
                 uses = step.get("uses", "")
+                actions.append(uses)
                 assert not uses or re.search(r"@[0-9a-f]{40}$", uses), step
                 if uses.startswith("actions/checkout@"):
                     assert step["with"]["persist-credentials"] is False
         # A version that a person can read stands beside each.
         for line in re.findall(r"uses: .*", path.read_text()):
             assert re.search(r" # v\d+\.\d+\.\d+$", line), line
+    pinned = [uses for uses in actions if uses]
+    record_property("measure", f"{len(pinned)} uses of an action, each by its commit.")
+    assert pinned
 
 
 def test_dependabot_leaves_the_template_s_own_workflows_to_the_template(

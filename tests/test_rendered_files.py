@@ -13,6 +13,13 @@ from tests.combinations import ALL, name
 from tests.conftest import Render
 from tests.project import Project
 
+PAGES = {
+    "compiled_pages.py",
+    "openapi.json",
+    "pagination.py",
+    "test_pagination.py",
+}
+
 every_combination = pytest.mark.parametrize("answers", ALL, ids=name)
 
 
@@ -94,7 +101,7 @@ def test_without_the_example_nothing_speaks_of_it(render: Render) -> None:
 
     for path in project.files():
         # The parts of a page, and of an array in JSON Schema, are called items too.
-        if path.name in {"pagination.py", "test_pagination.py", "openapi.json"}:
+        if path.name in PAGES:
             continue
         text = f"{path}\n{(project.path / path).read_text()}"
         assert not re.search(

@@ -208,6 +208,38 @@ def test_bad_requests_are_4xx(
     assert postgres.query("SELECT count(*) FROM item") == "0"
 
 
+@pytest.mark.promise(6)
+def test_no_error_repeats_what_was_sent(
+    client: httpx2.Client, measure: Measure
+) -> None:
+    secret = "s3cret-and-more"
+    requests = [
+        ("POST", "/items", {"json": {"name": [secret]}}),
+        ("POST", "/items", {"json": {"name": "Lamp", "quantity": secret}}),
+        ("POST", "/items", {"json": {"name": f"{secret}\0"}}),
+        ("POST", "/items", {"json": secret}),
+        ("POST", "/items", {"content": f'{{"name": {secret}', "headers": JSON}),
+        ("POST", "/items", {"headers": {"idempotency-key": f"{secret} x"}}),
+        ("GET", "/items", {"params": {"cursor": secret}}),
+        ("GET", "/items", {"params": {"sort": secret}}),
+        ("GET", f"/items/{secret}", {}),
+        ("GET", f"/{secret}", {}),
+        ("PATCH", ID, {"json": {"quantity": 1}, "headers": {"if-match": secret}}),
+    ]
+
+    responses = [
+        client.request(method, path, **more) for method, path, more in requests
+    ]
+
+    measure(
+        f"{len(responses)} errors about a secret: 0 show it, all have a request id."
+    )
+    for request, response in zip(requests, responses, strict=True):
+        assert 400 <= response.status_code < 500, request
+        assert secret not in response.text, request
+        assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("raw", RAW_REQUESTS, ids=repr)
 def test_what_is_not_http_is_refused(client: httpx2.Client, raw: bytes) -> None:
@@ -251,7 +283,7 @@ def test_a_body_without_end_is_cut_off_and_not_kept(
 @pytest.mark.promise(7)
 @pytest.mark.parametrize("status", [422, 500])
 def test_a_failed_request_drops_no_neighbor(
-    client: httpx2.Client, postgres: Postgres, status: int
+    client: httpx2.Client, postgres: Postgres, status: int, measure: Measure
 ) -> None:
     address = (client.base_url.host, client.base_url.port)
     bad = {
@@ -271,6 +303,7 @@ def test_a_failed_request_drops_no_neighbor(
     finally:
         postgres.query("ALTER TABLE IF EXISTS moved RENAME TO item")
 
+    measure(f"After a {status}: {answer.count(b'HTTP/1.1 200')} neighbor is answered.")
     assert answer.count(b"HTTP/1.1 ") == 2
     assert b"HTTP/1.1 %d" % status in answer
     assert b"HTTP/1.1 200" in answer

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.faults.conftest import Measure
 from tests.faults.service import serving
 from tests.postgres import Postgres
 from tests.project import Project
@@ -13,8 +14,7 @@ SECRET = "s3cret-" + "x" * 20
 
 @pytest.mark.promise(20)
 def test_production_shows_nothing_that_was_not_asked_for(
-    project: Project,
-    postgres: Postgres,
+    project: Project, postgres: Postgres, measure: Measure
 ) -> None:
     with serving(
         project, postgres, DOCS="", ALLOWED_HOSTS="127.0.0.1,api.example.com"
@@ -26,6 +26,7 @@ def test_production_shows_nothing_that_was_not_asked_for(
         named = client.get("/", headers={"host": "api.example.com"})
         origin = client.get("/", headers={"origin": "https://evil.example.com"})
 
+    measure(f"Documentation 404, a foreign host {foreign.status_code}, no CORS header.")
     assert foreign.status_code == 400
     assert foreign.headers["content-type"] == "application/problem+json"
     assert named.status_code == 200
@@ -47,8 +48,7 @@ def test_a_named_origin_may_call_from_a_browser(
 
 @pytest.mark.promise(21)
 def test_the_log_is_json_with_one_line_a_request_and_no_secret(
-    project: Project,
-    postgres: Postgres,
+    project: Project, postgres: Postgres, measure: Measure
 ) -> None:
     with serving(project, postgres) as service:
         client = service.client
@@ -66,6 +66,7 @@ def test_the_log_is_json_with_one_line_a_request_and_no_secret(
     output = (project.path / "output.txt").read_text()
     lines = [json.loads(line) for line in output.splitlines()]
     requests = [line for line in lines if line["logger"] == "app.access"]
+    measure(f"{len(lines)} lines of the log: {output.count(SECRET)} have a secret.")
     assert refused.status_code == 422
     # The name of a field that nobody knows has to be named.
     assert SECRET not in refused.text.replace(f'"{SECRET}"', "", 1)
@@ -101,21 +102,31 @@ def test_forwarded_headers_are_believed_of_a_named_proxy_only(
 
 
 @pytest.mark.promise(19)
-@pytest.mark.parametrize("password", ["postgres", "changeme", "password"])
-def test_a_password_that_everybody_knows_is_refused(
-    project: Project,
-    password: str,
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (None, "is required outside development"),
+        *(
+            (f"postgresql://me:{word}@127.0.0.1/db", "has a password that everybody")
+            for word in ("postgres", "changeme", "changethis", "password", "secret")
+        ),
+    ],
+)
+def test_a_secret_that_is_missing_or_known_to_everybody_is_refused_by_name(
+    project: Project, url: str | None, reason: str, measure: Measure
 ) -> None:
     result = project.run(
         *("python", "-m", "app.core.serve"),
         check=False,
         ENVIRONMENT="production",
-        DATABASE_URL=f"postgresql://me:{password}@127.0.0.1/db",
+        DATABASE_URL=url,
         DB_POOL_SIZE="many",
     )
 
+    measure(f"DATABASE_URL {url}: refused, it {reason}.")
     assert result.returncode == 1
-    assert "DATABASE_URL: Value error, has a password that everybody" in result.stdout
+    assert f"DATABASE_URL: Value error, {reason}" in result.stdout
+    # All that is wrong is said at once.
     assert "DB_POOL_SIZE" in result.stdout
     assert "Traceback" not in result.stdout
 

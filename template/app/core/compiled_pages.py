@@ -14,7 +14,7 @@ class CompiledPages(Generic[Row]):
     """A list by a declared set of orders and filters; made once, not in a request.
 
     A filter is a condition with a `bindparam` of its own name:
-    `{"name": Item.name == bindparam("name")}`.
+    `{"author": Book.author == bindparam("author")}`.
     """
 
     def __init__(
