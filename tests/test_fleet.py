@@ -291,9 +291,13 @@ def test_without_the_primary_there_is_503_and_then_all_is_good_again(
         body = {"name": f"Lamp {next(numbers)}"}
         return httpx2.post(f"{url}/items", json=body, timeout=30).status_code
 
+    direct = f"http://127.0.0.1:{port}"
+    # It may still read on the primary: another test has taken the replica from it.
+    replica = (fleet.replica, fleet.database(fleet.replica.port))
+    before = scans(*replica)
+    wait_until(lambda: get(f"{direct}/items") == 200 and scans(*replica) > before)
     fleet.primary.stop()
     start = time.monotonic()
-    direct = f"http://127.0.0.1:{port}"
     statuses = [post(direct), get(f"{direct}/items")]
     lost = time.monotonic() - start
     wait_until(lambda: get(f"{fleet.url}/items") == 503)
