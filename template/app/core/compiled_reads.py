@@ -131,30 +131,29 @@ class Reader:
                 records = await read.fetch(connection.driver_connection, arguments)
         else:
             async with turns:
-                records = await _fetch(self.bind, read, arguments)
+                records = await greenlet_spawn(_fetch, self.bind, read, arguments)
         return read.rows(records)
 
 
-async def _fetch(
+def _fetch(
     engine: AsyncEngine, read: CompiledRead[Any], arguments: list[Any]
 ) -> list[Any]:
     try:
-        pooled = await engine.raw_connection()
+        pooled: Any = engine.sync_engine.raw_connection()
     except EmulatedDBAPIException as error:
         raise DBAPIError(None, None, error) from error
-    driver: Any = pooled.driver_connection
     try:
-        return await read.fetch(driver, arguments)
+        return pooled.run_async(lambda driver: read.fetch(driver, arguments))
     except DBAPIError as error:
         if error.connection_invalidated:
             # As a session does: those cut off with it may not have noticed yet.
-            await greenlet_spawn(engine.sync_engine.pool._invalidate, pooled, error)
+            engine.sync_engine.pool._invalidate(pooled, error)
         raise
     except (TimeoutError, CancelledError):
-        driver.terminate()  # What was asked may still be answered.
+        pooled.driver_connection.terminate()  # What was asked may still be answered.
         raise
     finally:
-        await greenlet_spawn(pooled.close)
+        pooled.close()
 
 
 reader = Reader(read_engine)
