@@ -61,7 +61,7 @@ def main() -> None:
             "$ uvx copier copy --defaults copier-fastapi-postgres my-service",
             "$ cd my-service",
             "$ uv run dev",
-            *served,
+            *(part for line in served for part in split(line)),
             "",
             "$ curl 127.0.0.1:8000/readyz",
             ready,
@@ -80,7 +80,7 @@ def wait_until_it_serves(service: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
-def split(line: str, width: int = 92) -> list[str]:
+def split(line: str, width: int = 109) -> list[str]:
     """Break a long line as a terminal does."""
     return [line[start : start + width] for start in range(0, len(line), width)]
 
@@ -94,7 +94,7 @@ def draw_terminal(lines: list[str]) -> None:
             f'<text x="20" y="{top + number * height}" fill="{color}" '
             f'xml:space="preserve">{html.escape(line)}</text>'
         )
-    width, total = 820, top + len(lines) * height
+    width, total = 960, top + len(lines) * height
     dots = "".join(
         f'<circle cx="{20 + 18 * number}" cy="18" r="6" fill="{color}"/>'
         for number, color in enumerate(["#ff5f57", "#febc2e", "#28c840"])
