@@ -38,7 +38,8 @@ class CompiledRead(Generic[Row]):
         names, columns = zip(*_columns(select), strict=True)
         if len(set(names)) < len(names):
             raise ValueError(f"Two columns have one name, give a label: {names}")
-        select = select.with_only_columns(*columns, maintain_column_froms=True)
+        labels = (c.label(name) for name, c in zip(names, columns, strict=True))
+        select = select.with_only_columns(*labels, maintain_column_froms=True)
         compiled = select.compile(dialect=engine.dialect)
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise ValueError(f"The SQL depends on the values: {compiled}")
@@ -89,7 +90,7 @@ class CompiledRead(Generic[Row]):
 
     def rows(self, records: list[Any]) -> list[Row]:
         """Return the records as rows."""
-        rows = [dict(zip(self._names, record, strict=True)) for record in records]
+        rows = [dict(record.items()) for record in records]
         for name, convert in self._from_driver or ():
             for row in rows:
                 row[name] = convert(row[name])

@@ -1,4 +1,4 @@
-"""Ends the work of a request whose client has gone."""
+"""How long the work of a request may go on: not for ever, nor after its client has gone."""
 
 import asyncio
 from types import TracebackType
@@ -6,13 +6,16 @@ from typing import Self
 
 from starlette.types import Message, Receive, Scope
 
+from app.core.config import settings
+
 WATCH_AFTER_SECONDS = 1
 
 
 class Client:
     """The client of one request, which is only watched when the answer takes long.
 
-    When it goes, the deadline of the request is now: a query that runs is cancelled.
+    The deadline is set only then too, for a timer is not free. When the client goes, the
+    deadline is now: a query that runs is cancelled.
     """
 
     def __init__(
@@ -22,12 +25,14 @@ class Client:
         lengths = [v for k, v in scope["headers"] if k == b"content-length"]
         is_chunked = any(k == b"transfer-encoding" for k, _ in scope["headers"])
         self._has_sent_all = not is_chunked and lengths in ([], [b"0"])
+        self._is_answered = False
         self._first: Message | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(WATCH_AFTER_SECONDS, self._start_to_watch)
+        self._patience = min(WATCH_AFTER_SECONDS, settings.REQUEST_TIMEOUT)
+        self._timer = loop.call_later(self._patience, self._start_to_watch)
         return self
 
     async def __aexit__(
@@ -53,7 +58,13 @@ class Client:
             self._has_sent_all = not message.get("more_body", False)
         return message
 
+    def is_answered(self) -> None:
+        """Lift the deadline: from here on the client decides how long it takes."""
+        self._is_answered = True
+        self._deadline.reschedule(None)
+
     def _start_to_watch(self) -> None:
+        self._end_in(settings.REQUEST_TIMEOUT - self._patience)
         if self._has_sent_all:
             self._watch = asyncio.create_task(self._wait_until_it_goes())
 
@@ -63,5 +74,8 @@ class Client:
             if message["type"] == "http.disconnect":
                 break
             self._first = message
-        if self._deadline.when() is not None:
-            self._deadline.reschedule(asyncio.get_running_loop().time())
+        self._end_in(0)
+
+    def _end_in(self, seconds: float) -> None:
+        if not self._is_answered:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)

@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.config import settings
 from app.core.disconnect import Client
 from app.core.problems import Problem
 
@@ -58,10 +57,9 @@ class Envelope:
         start = perf_counter()
         response = Response(send, scope, receive)
         try:
-            async with asyncio.timeout(settings.REQUEST_TIMEOUT) as deadline:
-                response.deadline = deadline
-                async with Client(scope, receive, deadline) as client:
-                    await self.app(scope, client.receive, response.send)
+            async with asyncio.timeout(None) as deadline:
+                async with Client(scope, receive, deadline) as response.client:
+                    await self.app(scope, response.client.receive, response.send)
         except TimeoutError:
             logger.warning("deadline exceeded or client gone")
             await response.answer(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -83,7 +81,7 @@ class Envelope:
 class Response:
     """The response to one request, on its way to the server."""
 
-    deadline: asyncio.Timeout
+    client: Client
 
     def __init__(self, send: Send, scope: Scope, receive: Receive) -> None:
         self._send, self._scope, self._receive = send, scope, receive
@@ -93,8 +91,7 @@ class Response:
     async def send(self, message: Message) -> None:
         """Pass a message on, unless it belongs to an error that is a plain text."""
         if message["type"] == "http.response.start":
-            # From here on the client decides how long it takes.
-            self.deadline.reschedule(None)
+            self.client.is_answered()
             headers = MutableHeaders(scope=message)
             headers["X-Content-Type-Options"] = "nosniff"
             is_text = headers.get("content-type", "").startswith("text/plain")

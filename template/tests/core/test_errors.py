@@ -10,6 +10,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.orm.exc import StaleDataError
 
+from app.core import disconnect
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.errors import ConflictError, NotFoundError
@@ -150,9 +151,11 @@ async def test_a_body_that_is_too_large_is_refused(client: AsyncClient) -> None:
     assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("watch_after", [0.02, 1])
 async def test_a_request_that_takes_too_long_is_ended(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, watch_after: float
 ) -> None:
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_SECONDS", watch_after)
     monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
 
     response = await client.get("/endless")
