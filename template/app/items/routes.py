@@ -48,7 +48,7 @@ async def create_item(
     async def create() -> Response:
         item = await service.create_item(session, new)
         return Response(
-            item.model_dump_json(),
+            ItemRead.model_validate(item).model_dump_json(),
             HTTPStatus.CREATED,
             {"Location": f"{request.url.path}/{item.id}", "ETag": etag(item.version)},
             media_type="application/json",

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Container
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -27,9 +27,6 @@ ORDERS: dict[Sort, Order] = {
     "quantity": Order(Item.quantity, Item.id),
     "-quantity": Order(Item.quantity, Item.id, descending=True),
 }
-# On the connection: what is only inserted and shown needs no object in the session, whose
-# flush is a fifth of a POST's CPU time.
-ADD = insert(Item).returning(Item)
 ONE = CompiledRead(select(Item).where(Item.id == bindparam("id")), ItemRead)
 ITEMS = CompiledPages(
     select(Item),
@@ -39,10 +36,11 @@ ITEMS = CompiledPages(
 )
 
 
-async def create_item(session: AsyncSession, new: ItemCreate) -> ItemRead:
-    connection = await session.connection()
-    added = await connection.execute(ADD, new.model_dump())
-    return ItemRead.model_validate(added.one())
+async def create_item(session: AsyncSession, new: ItemCreate) -> Item:
+    item = Item(**new.model_dump())
+    session.add(item)
+    await session.flush()
+    return item
 
 
 async def list_items(reader: Reader, query: ItemQuery) -> Page[ItemRead]:

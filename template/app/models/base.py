@@ -59,7 +59,7 @@ class VersionMixin(TimestampMixin):
     two who change a row at once, one is told, as 412. `app.core.etags` shows it to clients.
     """
 
-    version: Mapped[int] = mapped_column(default=1, sort_order=99)
+    version: Mapped[int] = mapped_column(sort_order=99)
 
     __mapper_args__: ClassVar[dict[str, Any]] = {
         **TimestampMixin.__mapper_args__,
