@@ -89,7 +89,7 @@ def postgres_cpu_seconds(postgres: Postgres) -> float:
     main, *children = postgres.processes()
     total = cpu_seconds(main, with_ended_children=True)
     for child in children:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             total += cpu_seconds(child)
     return total
 
