@@ -13,7 +13,7 @@ DELIVERY := $(addprefix tests/test_,delivery.py fleet.py benchmark.py)
 PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
-.PHONY: benchmark benchmark-generation release wrk
+.PHONY: benchmark benchmark-generation benchmark-routing release wrk
 
 # Renders the template with its default answers and serves the result until Ctrl-C.
 demo: .demo
@@ -58,6 +58,10 @@ benchmark: $(UV) wrk
 
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py
+
+# What a service's number of features costs a request.
+benchmark-routing: .demo
+	cd .demo && PYTHONPATH=. ../$(UV) run --quiet python ../benchmarks/routing.py
 
 .PHONY: .demo
 .demo: $(UV)

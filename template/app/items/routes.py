@@ -4,7 +4,7 @@ import uuid
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.core.compiled_reads import ReaderDep
 from app.core.database import ReadSessionDep, SessionDep
@@ -20,6 +20,7 @@ from app.core.etags import (
 from app.core.idempotency import OnceDep
 from app.core.pagination import Page
 from app.core.problems import problems
+from app.core.routing import FeatureRouter
 from app.items import service
 from app.items.schemas import (
     ItemCreate,
@@ -31,7 +32,7 @@ from app.items.schemas import (
 )
 from app.models import IdempotencyKey, Item, Note
 
-router = APIRouter(prefix="/items", tags=["items"])
+router = FeatureRouter(prefix="/items", tags=["items"])
 
 
 @router.post(
