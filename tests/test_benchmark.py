@@ -46,3 +46,15 @@ def test_every_server_served_every_kind_of_request(numbers: Numbers) -> None:
     for kind, result in numbers["results"].items():
         assert result["rate"] > 0, kind
         assert result["app"] > 0, kind
+
+
+def test_the_number_of_features_is_measured_with_each_kind_of_router(
+    installed: Render,
+) -> None:
+    script = ROOT / "benchmarks" / "routing.py"
+
+    table = installed().run("python", script, PYTHONPATH=".").stdout
+
+    rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
+    assert [int(features) for features, *_ in rows] == [1, 10, 50]
+    assert all(float(number) > 0 for row in rows for number in row)
