@@ -1,4 +1,5 @@
-# Every target installs what it needs, uv too, and nothing outside of this directory.
+# Every target installs what it needs, uv too, and nothing outside of this directory but
+# the Debian packages of test-delivery and benchmark. Only pictures wants Chromium there.
 UV := .tools/bin/uv
 COPIER := $(UV) tool run --quiet --from 'copier>=9.15' copier
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv

@@ -58,8 +58,8 @@ def main() -> None:
     served = served[: last + 1]
     draw_terminal(
         [
-            "$ uvx copier copy --defaults copier-fastapi-postgres my-service",
-            "$ cd my-service",
+            '$ uvx copier copy --defaults "$PWD" ../my-service',
+            "$ cd ../my-service",
             "$ uv run dev",
             *(part for line in served for part in split(line)),
             "",

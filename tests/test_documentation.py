@@ -218,7 +218,8 @@ def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:
         if "local_postgres" in block
     )
 
-    programs, url = installed().run("bash", "-c", command).stdout.split()[-2:]
+    psql, url = installed().run("bash", "-c", command).stdout.split()[-2:]
 
-    assert (Path(programs) / "psql").exists()
-    assert url.startswith("postgresql+asyncpg://postgres@/postgres?host=/")
+    answer = installed().run(psql, "-qAt", url, "--command=SHOW server_version_num")
+    assert int(answer.stdout) >= 180000
+    assert Path(psql).with_name("pg_dump").exists()

@@ -22,7 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if settings.ENVIRONMENT != "development":
         parser.error(
-            f"ENVIRONMENT is {settings.ENVIRONMENT}: run uvicorn app.main:app instead"
+            f"ENVIRONMENT is {settings.ENVIRONMENT}: run `uv run serve` instead"
         )
     configure_logging()
     migrate()
