@@ -14,7 +14,7 @@ import pytest
 from tests.faults.conftest import Measure
 from tests.faults.service import concurrently, serving
 from tests.postgres import Postgres
-from tests.project import Project
+from tests.project import Project, wait_until
 
 
 @pytest.mark.promise(17)
@@ -65,6 +65,18 @@ def test_sigterm_under_load_fails_no_request_and_ends_with_0(
         )
         == "0"
     )
+
+
+def test_a_second_signal_ends_a_service_that_waits_for_its_load_balancer(
+    project: Project, postgres: Postgres
+) -> None:
+    with serving(project, postgres, DRAIN_SECONDS="3600") as service:
+        os.kill(service.process, signal.SIGTERM)
+        wait_until(lambda: service.client.get("/readyz").status_code == 503)
+
+        exit_code = service.terminate()
+
+    assert exit_code == 0
 
 
 @pytest.mark.promise(17)

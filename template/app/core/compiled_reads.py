@@ -72,12 +72,13 @@ class CompiledRead(Generic[Row]):
             if settings.DEBUG:
                 logger.info(self._sql)
             start = perf_counter()
-            records = await driver.fetch(self._sql, *arguments)
+            try:
+                return await driver.fetch(self._sql, *arguments)
+            finally:
+                log_if_slow(self._sql, perf_counter() - start)
         except DRIVER as error:
             lost = driver.is_closed()
             raise DBAPIError(self._sql, None, error, True, lost) from error
-        log_if_slow(self._sql, perf_counter() - start)
-        return records
 
     async def _conversions(self, driver: Any) -> list[tuple[str, Any]]:
         """Return what SQLAlchemy converts, which depends on PostgreSQL's own types."""
@@ -150,8 +151,9 @@ def _fetch(
             # As a session does: those cut off with it may not have noticed yet.
             engine.sync_engine.pool._invalidate(pooled, error)
         raise
-    except (TimeoutError, CancelledError):
+    except (TimeoutError, CancelledError) as error:
         pooled.driver_connection.terminate()  # What was asked may still be answered.
+        pooled.invalidate(error)
         raise
     finally:
         pooled.close()

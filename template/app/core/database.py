@@ -59,7 +59,6 @@ def _connect_args(*, pgbouncer: bool, **server_settings: str) -> dict[str, Any]:
 def _create_engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        echo=settings.DEBUG,
         hide_parameters=not settings.DEBUG,
         pool_size=settings.DB_POOL_SIZE,
         max_overflow=settings.DB_MAX_OVERFLOW,

@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 from http import HTTPStatus
+from traceback import walk_tb
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +22,8 @@ DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientE
 # (read-only after a failover), rollback (deadlock), resources, object in use, operator
 # intervention (shutdown, statement timeout), system error.
 TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
+# A longer body is not kept, and its request not tried again.
+MAX_KEPT_BYTES = 1_000_000
 REPEATABLE_BY = {b"idempotency-key", b"if-match"}
 CONFLICTS = {
     asyncpg.UniqueViolationError: "There is one with the same {fields} already.",
@@ -53,17 +56,22 @@ class DatabaseErrors:
             await send(message)
 
         body = Body(receive)
+        untouched = dict(scope)
         has_retried = False
         while True:
             try:
                 await self.app(scope, body.receive, send_and_know)
             except (PoolTimeoutError, DBAPIError, *UNREACHABLE, *DRIVER) as error:
+                if isinstance(error, UNREACHABLE) and not _comes_from_driver(error):
+                    raise
                 problem = problem_of(error)
                 if started or problem is None:
                     raise
-                if not has_retried and _may_retry(scope, error):
+                if not has_retried and body.is_kept and _may_retry(scope, error):
                     has_retried = True
                     body.rewind()
+                    scope.clear()
+                    scope.update(untouched)
                     continue
                 await problem(scope, receive, send)
             return
@@ -76,13 +84,25 @@ class Body:
         self._receive = receive
         self._messages: list[Message] = []
         self._position = 0
+        self._bytes = 0
+
+    @property
+    def is_kept(self) -> bool:
+        return self._bytes <= MAX_KEPT_BYTES
 
     async def receive(self) -> Message:
         """Return the next message: one from before, or a new one."""
-        if self._position == len(self._messages):
-            self._messages.append(await self._receive())
+        if self._position < len(self._messages):
+            message = self._messages[self._position]
+        else:
+            message = await self._receive()
+            self._bytes += len(message.get("body", b""))
+            if not self.is_kept:
+                self._messages.clear()
+                return message
+            self._messages.append(message)
         self._position += 1
-        return self._messages[self._position - 1]
+        return message
 
     def rewind(self) -> None:
         """Begin again with the first message."""
@@ -106,6 +126,12 @@ def problem_of(error: Exception) -> Problem | None:
     if state[:2] in TRANSIENT or not state and not isinstance(error, DBAPIError):
         return _unavailable()
     return _unavailable() if _lost_connection(error) else None
+
+
+def _comes_from_driver(error: BaseException) -> bool:
+    """Return whether it is PostgreSQL, and not another server, that cannot be reached."""
+    modules = (frame.f_globals["__name__"] for frame, _ in walk_tb(error.__traceback__))
+    return any(name.startswith(("asyncpg", "sqlalchemy")) for name in modules)
 
 
 def _unavailable() -> Problem:

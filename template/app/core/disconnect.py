@@ -61,7 +61,8 @@ class Client:
     def is_answered(self) -> None:
         """Lift the deadline: from here on the client decides how long it takes."""
         self._is_answered = True
-        self._deadline.reschedule(None)
+        if not self._deadline.expired():
+            self._deadline.reschedule(None)
 
     def _start_to_watch(self) -> None:
         self._end_in(settings.REQUEST_TIMEOUT - self._patience)
@@ -77,5 +78,5 @@ class Client:
         self._end_in(0)
 
     def _end_in(self, seconds: float) -> None:
-        if not self._is_answered:
+        if not self._is_answered and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)

@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.disconnect import Client
-from app.core.problems import Problem
+from app.core.problems import Problem, phrase
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 DETAILS = {
@@ -56,16 +56,17 @@ class Envelope:
             return
         start = perf_counter()
         response = Response(send, scope, receive)
+        deadline = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as deadline:
-                async with Client(scope, receive, deadline) as response.client:
-                    await self.app(scope, response.client.receive, response.send)
-        except TimeoutError:
-            logger.warning("deadline exceeded or client gone")
-            await response.answer(HTTPStatus.SERVICE_UNAVAILABLE)
-        except Exception:
-            logger.exception("unhandled error")
-            await response.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+            async with deadline, Client(scope, receive, deadline) as response.client:
+                await self.app(scope, response.client.receive, response.send)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and deadline.expired():
+                logger.warning("deadline exceeded or client gone")
+                await response.answer(HTTPStatus.SERVICE_UNAVAILABLE)
+            else:
+                logger.exception("unhandled error")
+                await response.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
             access.info(
                 "request",
@@ -98,7 +99,7 @@ class Response:
             if message["status"] >= HTTPStatus.BAD_REQUEST and is_text:
                 self._replaced = True
                 await self.answer(message["status"])
-            self.status = message["status"]
+            self.status = int(message["status"])
         if not self._replaced:
             await self._send(message)
 
@@ -106,8 +107,8 @@ class Response:
         """Answer with a problem, unless another response has begun."""
         if self.status:
             return
-        self.status = status
-        detail = DETAILS.get(status, HTTPStatus(status).phrase)
+        self.status = int(status)
+        detail = DETAILS.get(status) or phrase(status)
         problem = Problem(status, detail, headers={"X-Content-Type-Options": "nosniff"})
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             problem.headers["Connection"] = "close"

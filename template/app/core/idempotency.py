@@ -56,7 +56,8 @@ class Once:
         lock = func.pg_try_advisory_xact_lock(func.hashtextextended(key, 0))
         if not await session.scalar(select(lock)):
             raise ConflictError("The same request is still being done. Try again.")
-        path = self._request.url.path
+        url = self._request.url
+        path = f"{url.path}?{url.query}" if url.query else url.path
         target = f"{owner}\n{self._request.method} {path}\n".encode()
         fingerprint = sha256(target + await self._request.body()).digest()
         known = await session.get(table, key)

@@ -52,6 +52,7 @@ def configure_logging() -> None:
             "uvicorn.error": quiet,
             # The service writes a line for each request itself.
             "uvicorn.access": {**quiet, "level": "WARNING"},
+            "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else "WARNING"},
         },
     }
     logging.config.dictConfig(config)

@@ -57,7 +57,7 @@ class Problem(Response):
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
         content = {
-            "title": HTTPStatus(status).phrase,
+            "title": phrase(status),
             "status": status,
             "detail": detail,
             "request_id": correlation_id.get(),
@@ -67,12 +67,17 @@ class Problem(Response):
         super().__init__(json.dumps(content).encode(), status, headers)
 
 
+def phrase(status: int) -> str:
+    """Return what a status is called, or "Error" for one that no standard knows."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document the errors of a route: `responses=problems(404, 409)`."""
-    return {
-        status: _response(HTTPStatus(status).phrase, ProblemDetails)
-        for status in statuses
-    }
+    return {status: _response(phrase(status), ProblemDetails) for status in statuses}
 
 
 def document_problems(app: FastAPI) -> None:

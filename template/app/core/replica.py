@@ -60,12 +60,17 @@ class ReplicaOrPrimary:
 
         @event.listens_for(engine.sync_engine, "handle_error")
         def _(context: ExceptionContext) -> None:
-            timed_out = (TimeoutError, asyncio.CancelledError)
-            if isinstance(context.original_exception, timed_out):
-                self._doubt()
+            self._doubt(context.original_exception)
 
-    def _doubt(self) -> None:
+        # What a compiled read does with a connection that hangs.
+        @event.listens_for(engine.sync_engine, "invalidate")
+        def _(connection: Any, record: Any, error: BaseException | None) -> None:
+            self._doubt(error)
+
+    def _doubt(self, error: BaseException | None) -> None:
         """Connect anew: where one connection hangs, each of the others would too."""
+        if not isinstance(error, TimeoutError | asyncio.CancelledError):
+            return
         if self._lost or monotonic() >= self._ask_at:
             for connection, replace_at in list(self._replace_at.items()):
                 if replace_at == inf:

@@ -27,7 +27,10 @@ class Server(uvicorn.Server):
             self.force_exit = True
         elif sig == signal.SIGTERM and not health.draining.is_set():
             health.draining.set()
-            threading.Timer(settings.DRAIN_SECONDS, self._stop).start()
+            timer = threading.Timer(settings.DRAIN_SECONDS, self._stop)
+            # Does not hold up the end that a second signal asks for.
+            timer.daemon = True
+            timer.start()
         else:
             self._stop()
 

@@ -4,7 +4,7 @@ import logging
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import settings
@@ -26,6 +26,13 @@ def log_slow_statements(engine: AsyncEngine) -> None:
         connection: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool
     ) -> None:
         log_if_slow(sql, perf_counter() - context.started)
+
+    # One that ran into a timeout too.
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _(context: ExceptionContext) -> None:
+        started = getattr(context.execution_context, "started", None)
+        if started is not None and context.statement is not None:
+            log_if_slow(context.statement, perf_counter() - started)
 
 
 def log_if_slow(sql: str, seconds: float) -> None:

@@ -200,11 +200,13 @@ async def test_one_that_takes_too_long_is_a_503_and_not_tried_again(
         connect_args={"server_settings": {"statement_timeout": "10"}},
     )
     monkeypatch.setitem(app.dependency_overrides, get_reader, lambda: Reader(hasty))
+    monkeypatch.setattr(slow_statements.settings, "DB_SLOW_STATEMENT", 0.009)
 
     response = await client.get("/sleep?seconds=60")
     await hasty.dispose()
 
     assert response.status_code == 503
+    assert "slow statement" in caplog.messages
     assert response.headers["retry-after"] == "1"
     errors = [line for line in caplog.messages if line.startswith("database error")]
     assert errors == ["database error: QueryCanceledError 57014"]

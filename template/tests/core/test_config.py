@@ -52,6 +52,7 @@ def test_production_without_a_database_ends_with_one_sentence() -> None:
         "nonsense-s3cret",
         "mysql://me:s3cret@host/db",
         "postgresql://me:s3cret@host:x/db",
+        "postgresql://me:pass@word:s3cret@host/db",
     ],
 )
 def test_an_unusable_database_url_is_named_but_not_shown(url: str) -> None:

@@ -8,6 +8,7 @@ from fastapi import Body, FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import text
 
+from app.core import database_errors, slow_statements
 from app.core.application import set_up
 from app.core.database import ReadSessionDep, SessionDep
 from tests.conftest import client_of
@@ -133,9 +134,41 @@ async def test_the_victim_of_a_deadlock_is_tried_again_if_it_may_be_repeated(
     assert responses[-1].json() == "body"
 
 
-async def test_a_statement_that_takes_too_long_is_not_tried_again(
-    client: AsyncClient,
+async def test_a_request_with_a_long_body_is_not_kept_to_be_tried_again(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(database_errors, "MAX_KEPT_BYTES", 1000)
+    long = "x" * 1000
+    victims.clear()
+
+    responses = [await client.put("/conflicts-once", json=long) for _ in range(2)]
+
+    assert [response.status_code for response in responses] == [503, 200]
+    assert responses[-1].json() == long
+
+
+async def test_a_request_is_tried_again_with_the_path_that_it_had() -> None:
+    outer, inner = FastAPI(), FastAPI()
+    inner.get("/killed-once")(killed_once)
+    outer.mount("/beneath", inner)
+    set_up(outer)
+    killed.clear()
+
+    async with client_of(outer) as client:
+        response = await client.get("/beneath/killed-once")
+
+    assert (response.status_code, response.json()) == (200, 1)
+
+
+async def test_a_statement_that_takes_too_long_is_logged_and_not_tried_again(
+    client: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(slow_statements.settings, "DB_SLOW_STATEMENT", 0.009)
+
     response = await client.get("/slow")
 
     assert response.status_code == 503
+    slow = [vars(r)["sql"] for r in caplog.records if r.msg == "slow statement"]
+    assert slow == ["SELECT pg_sleep(10)"]

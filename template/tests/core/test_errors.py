@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator
 from typing import Annotated
 
 import pytest
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Header, HTTPException
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.orm.exc import StaleDataError
+from starlette.responses import PlainTextResponse
 
 from app.core import disconnect
 from app.core.application import set_up
@@ -17,6 +18,7 @@ from app.core.errors import ConflictError, NotFoundError
 from tests.conftest import client_of
 
 app = FastAPI()
+calls: list[str] = []
 
 
 class Login(BaseModel):
@@ -42,6 +44,31 @@ async def stale() -> None:
 @app.get("/mistaken")
 async def mistaken() -> None:
     raise ValueError("s3cret")
+
+
+@app.get("/unreachable/{kind}")
+async def unreachable(kind: str) -> None:
+    calls.append(kind)
+    raise {"timeout": TimeoutError, "refused": ConnectionRefusedError}[kind]("s3cret")
+
+
+@app.get("/own-status")
+async def own_status() -> None:
+    raise HTTPException(499, "The client has gone.")
+
+
+@app.get("/own-text")
+async def own_text() -> PlainTextResponse:
+    return PlainTextResponse("The client has gone.", 499)
+
+
+@app.get("/stubborn")
+async def stubborn() -> str:
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        return "late"
+    return "never"
 
 
 @app.get("/endless")
@@ -100,6 +127,30 @@ async def test_a_mistake_of_the_service_says_nothing_of_itself(
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["request_id"] == response.headers["x-request-id"]
     assert "s3cret" not in response.text
+
+
+@pytest.mark.parametrize("kind", ["timeout", "refused"])
+async def test_another_server_that_cannot_be_reached_is_not_the_database(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    calls.clear()
+
+    response = await client.get(f"/unreachable/{kind}")
+
+    assert response.status_code == 500
+    assert calls == [kind]
+    (record,) = (r for r in caplog.records if r.msg == "unhandled error")
+    assert record.exc_info
+
+
+@pytest.mark.parametrize("path", ["/own-status", "/own-text"])
+async def test_a_status_that_no_standard_knows_is_answered_too(
+    client: AsyncClient, path: str
+) -> None:
+    response = await client.get(path)
+
+    assert response.status_code == response.json()["status"] == 499
+    assert response.json()["title"] == "Error"
 
 
 async def test_a_bad_request_is_told_where_it_is_wrong_but_not_shown_its_values(
@@ -162,6 +213,16 @@ async def test_a_request_that_takes_too_long_is_ended(
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
+
+
+async def test_a_route_may_answer_though_its_time_is_over(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
+
+    response = await client.get("/stubborn")
+
+    assert (response.status_code, response.json()) == (200, "late")
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 65, "a b", 'a"b', "ä", "a,b"])

@@ -91,7 +91,11 @@ async def test_another_request_with_the_same_key_is_refused(
 ) -> None:
     await post(client)
 
-    for response in (await post(client, "milk"), await post(client, path="/b")):
+    for response in (
+        await post(client, "milk"),
+        await post(client, path="/b"),
+        await post(client, path="/a?express=yes"),
+    ):
         assert response.status_code == 422
         (error,) = response.json()["errors"]
         assert error["loc"] == ["header", "Idempotency-Key"]

@@ -1,12 +1,14 @@
-"""Connections that died while nobody used them."""
+"""Whose turn it is, and connections that died while nobody used them."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from contextvars import Context
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core import pool
 from app.core.database import engine
@@ -72,3 +74,19 @@ async def test_one_that_answers_after_idling_is_kept(
     async with engine.connect() as connection:
         raw = await connection.get_raw_connection()
         assert raw.driver_connection in drivers
+
+
+async def test_who_has_a_turn_needs_no_second_one() -> None:
+    turns = pool.Turns(1, timeout=0.01)
+    async with turns:
+        async with turns:
+            pass
+
+        async def another() -> None:
+            async with turns:
+                pass
+
+        with pytest.raises(PoolTimeoutError):
+            await asyncio.create_task(another(), context=Context())
+
+    await asyncio.create_task(another(), context=Context())

@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core import replica
+from app.core.compiled_reads import CompiledRead, Reader
 from app.core.config import settings
 from app.core.database import replica_engine
 
@@ -70,13 +71,21 @@ async def test_a_lost_replica_is_not_asked_by_each_new_connection(
     assert not await reads.answers()
 
 
-async def test_what_hung_once_is_not_waited_for_again(reads: Replica) -> None:
+@pytest.mark.parametrize("is_compiled", [False, True])
+async def test_what_hung_once_is_not_waited_for_again(
+    reads: Replica, is_compiled: bool
+) -> None:
+    compiled = CompiledRead(select(func.pg_sleep(60).label("slept")), dict[str, Any])
     seen = await asyncio.gather(reads.answers(), reads.answers())
     reads.lost = True
     reads.now += replica.RETRY_SECONDS
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
-            await reads.execute("SELECT pg_sleep(60)")
+            await (
+                Reader(reads.engine).all(compiled)
+                if is_compiled
+                else reads.execute("SELECT pg_sleep(60)")
+            )
 
     assert seen == [True, True]
     assert not await reads.answers()
