@@ -147,8 +147,27 @@ def test_an_unreachable_database_is_named_without_its_password(
     result = installed().run("dev", check=False, DATABASE_URL=UNREACHABLE)
 
     assert result.returncode == 1
-    assert "me:***@127.0.0.1:1/none does not answer" in result.stdout
+    assert "me:***@127.0.0.1:1/none cannot be used" in result.stdout
     assert "s3cret" not in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_a_database_that_is_not_there_is_named_in_a_sentence(
+    installed: Render,
+) -> None:
+    script = """
+import os, subprocess
+from app.core.local_postgres import start
+
+url = start().replace("/postgres?", "/none?")
+subprocess.run(["dev"], env={**os.environ, "DATABASE_URL": url})
+"""
+
+    result = installed().run("python", "-c", script)
+
+    assert result.stdout.strip().endswith(
+        'cannot be used: database "none" does not exist'
+    )
     assert "Traceback" not in result.stdout
 
 

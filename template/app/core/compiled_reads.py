@@ -44,6 +44,8 @@ class CompiledRead(Generic[Row]):
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise ValueError(f"The SQL depends on the values: {compiled}")
         binds = [compiled.binds[name] for name in compiled.positiontup or ()]
+        if any(bind.callable for bind in binds):
+            raise ValueError(f"A value is made anew by each execution: {compiled}")
         self._sql, self._names, self._columns = compiled.string, names, columns
         self._takes = {bind.key for bind in binds if bind.required}
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}

@@ -7,6 +7,7 @@ import uvicorn
 from alembic.command import upgrade
 from alembic.config import Config
 from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from app.core.config import settings
 from app.core.logging import configure_logging
@@ -48,7 +49,11 @@ def migrate() -> None:
             f"{error}. Was the database migrated on another branch? Go back to it and "
             "downgrade there, or start afresh: the local PostgreSQL is .local/postgres."
         ) from None
-    except OSError as error:
+    except (OSError, DBAPIError) as error:
+        if isinstance(error, DBAPIError):
+            if error.statement is not None:  # What a migration does wrong.
+                raise
+            error = error.driver_exception
         raise SystemExit(
-            f"The database {settings.DATABASE_URL!r} does not answer: {error}"
+            f"The database {settings.DATABASE_URL!r} cannot be used: {error}"
         ) from None

@@ -82,8 +82,10 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Problem:
         headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        # What is mounted has named its own already.
+        if is_method and (methods := _methods(request)):
+            headers["Allow"] = ", ".join(sorted(methods))
         return Problem(error.status_code, error.detail, headers=headers)
 
 

@@ -168,6 +168,13 @@ def test_a_select_that_needs_other_sql_for_other_values_is_refused() -> None:
         CompiledRead(several, Fields)
 
 
+def test_a_value_that_is_made_by_each_execution_is_refused() -> None:
+    made = select(bindparam("one", callable_=lambda: 1, type_=Float).label("one"))
+
+    with pytest.raises(ValueError, match="made anew by each execution"):
+        CompiledRead(made, Fields)
+
+
 def test_a_select_with_two_columns_of_one_name_is_refused() -> None:
     with pytest.raises(ValueError, match="give a label"):
         CompiledRead(select(Thing, Thing.color), Fields)

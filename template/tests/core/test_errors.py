@@ -10,6 +10,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route, Router
 
 from app.core import disconnect
 from app.core.application import set_up
@@ -80,6 +81,7 @@ async def endless() -> None:
 async def login(body: Login, x_token: Annotated[int, Header()] = 0) -> None: ...
 
 
+app.mount("/mounted", Router([Route("/it", endless)]))
 set_up(app)
 
 
@@ -116,6 +118,13 @@ async def test_an_error_is_a_problem_document_with_the_request_s_id(
         "detail": detail,
         "request_id": "abc-1",
     }
+
+
+async def test_what_is_mounted_names_its_own_methods(client: AsyncClient) -> None:
+    response = await client.post("/mounted/it")
+
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 async def test_a_mistake_of_the_service_says_nothing_of_itself(
