@@ -149,6 +149,8 @@ def requests() -> Generator[tuple[str, str, dict[str, object]]]:
             continue
         body = json.dumps({"name": "Lamp", field: value}).encode()
         yield "POST", "/items", {"content": body, "headers": JSON}
+    for name in ("a\nb", "a\r\nBcc: b", "a\x1b[31mb", "a\x7fb"):
+        yield "POST", "/items", {"json": {"name": name}}
     for field, raw in itertools.product(("name", "quantity"), RAW_VALUES):
         body = b'{"name": "Lamp", "%s": %s}' % (field.encode(), raw)
         yield "POST", "/items", {"content": body, "headers": JSON}
