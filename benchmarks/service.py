@@ -302,13 +302,16 @@ def draw(results: Results, path: Path) -> None:
     from matplotlib import pyplot
 
     mpl.rcParams.update({"svg.hashsalt": "benchmark", "font.size": 9})
-    names = [name for name in SERVERS if name != "logging"]
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.4), sharey=True)
+    colors = [
+        "#1f77b4" if name in (GENERATED, "logging") else "#c8cdd3" for name in SERVERS
+    ]
+    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.8), sharey=True)
     for axis, work in zip(axes, ("GET one", "GET 50", "POST"), strict=True):
         plain = results[PLAIN, work]["rate"]
-        ratios = [results[name, work]["rate"] / plain for name in names]
-        colors = ["#c8cdd3" if name != GENERATED else "#1f77b4" for name in names]
-        bars = axis.barh([SERVERS[name][2] for name in names], ratios, color=colors)
+        ratios = [results[name, work]["rate"] / plain for name in SERVERS]
+        bars = axis.barh(
+            [title for *_, title in SERVERS.values()], ratios, color=colors
+        )
         axis.bar_label(bars, fmt="%.1f ×", padding=3)
         axis.set_xlim(0, max(ratios) * 1.25)
         axis.set_title(work)
@@ -321,8 +324,8 @@ def draw(results: Results, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmark", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="0: one short one")
-    parser.add_argument("--seconds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=12, help="0: one short one")
+    parser.add_argument("--seconds", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--plot", type=Path, help="where to draw the rates, as SVG")
     parser.add_argument("--json", type=Path, help="where to write all numbers")
     parser.add_argument("--tests", action="store_true", help="time the tests as well")
