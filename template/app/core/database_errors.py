@@ -88,6 +88,7 @@ class Body:
 
     @property
     def is_kept(self) -> bool:
+        """Whether all that was received can be received again."""
         return self._bytes <= MAX_KEPT_BYTES
 
     async def receive(self) -> Message:
@@ -130,8 +131,9 @@ def problem_of(error: Exception) -> Problem | None:
 
 def _comes_from_driver(error: BaseException) -> bool:
     """Return whether it is PostgreSQL, and not another server, that cannot be reached."""
-    modules = (frame.f_globals["__name__"] for frame, _ in walk_tb(error.__traceback__))
-    return any(name.startswith(("asyncpg", "sqlalchemy")) for name in modules)
+    frames = (frame.f_globals for frame, _ in walk_tb(error.__traceback__))
+    modules = (names.get("__name__", "").partition(".")[0] for names in frames)
+    return not {"asyncpg", "sqlalchemy"}.isdisjoint(modules)
 
 
 def _unavailable() -> Problem:

@@ -124,7 +124,7 @@ async def test_what_is_mounted_names_its_own_methods(client: AsyncClient) -> Non
     response = await client.post("/mounted/it")
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, HEAD"
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 async def test_a_mistake_of_the_service_says_nothing_of_itself(
