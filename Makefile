@@ -62,7 +62,7 @@ benchmark-generation: $(UV)
 
 # What a service's number of features costs a request.
 benchmark-routing: .demo
-	cd .demo && PYTHONPATH=. ../$(UV) run --quiet python ../benchmarks/routing.py
+	cd .demo && ../$(UV) run --quiet python ../benchmarks/routing.py
 
 .PHONY: .demo
 .demo: $(UV)

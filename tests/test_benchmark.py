@@ -53,7 +53,7 @@ def test_the_number_of_features_is_measured_with_each_kind_of_router(
 ) -> None:
     script = ROOT / "benchmarks" / "routing.py"
 
-    table = installed().run("python", script, PYTHONPATH=".").stdout
+    table = installed().run("python", script).stdout
 
     rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
     assert [int(features) for features, *_ in rows] == [1, 10, 50]

@@ -62,8 +62,6 @@ class DatabaseErrors:
             try:
                 await self.app(scope, body.receive, send_and_know)
             except (PoolTimeoutError, DBAPIError, *UNREACHABLE, *DRIVER) as error:
-                if isinstance(error, UNREACHABLE) and not _comes_from_driver(error):
-                    raise
                 problem = problem_of(error)
                 if started or problem is None:
                     raise
@@ -111,7 +109,9 @@ class Body:
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """Return what to tell the client, or None for a mistake of this code."""
+    """Return what to tell the client, or None for what is not the database's trouble."""
+    if isinstance(error, UNREACHABLE) and not _comes_from_driver(error):
+        return None
     driver_error = error.driver_exception if isinstance(error, DBAPIError) else error
     state = getattr(driver_error, "sqlstate", None) or ""
     # The text of the error would show values, and hashes or tokens among them.

@@ -60,9 +60,8 @@ class Client:
 
     def is_answered(self) -> None:
         """Lift the deadline: from here on the client decides how long it takes."""
+        self._move_deadline(None)
         self._is_answered = True
-        if not self._deadline.expired():
-            self._deadline.reschedule(None)
 
     def _start_to_watch(self) -> None:
         self._end_in(settings.REQUEST_TIMEOUT - self._patience)
@@ -78,5 +77,9 @@ class Client:
         self._end_in(0)
 
     def _end_in(self, seconds: float) -> None:
+        self._move_deadline(asyncio.get_running_loop().time() + seconds)
+
+    def _move_deadline(self, when: float | None) -> None:
+        # One that is over cannot be moved any more.
         if not self._is_answered and not self._deadline.expired():
-            self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+            self._deadline.reschedule(when)

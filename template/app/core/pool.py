@@ -31,9 +31,10 @@ class Turns:
         self._timeout = timeout
 
     async def __aenter__(self) -> None:
-        if _turns_held.get() == 0:
+        held = _turns_held.get()
+        if held == 0:
             await self._wait()
-        _turns_held.set(_turns_held.get() + 1)
+        _turns_held.set(held + 1)
 
     async def _wait(self) -> None:
         if not self._free.locked():
@@ -51,8 +52,9 @@ class Turns:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _turns_held.set(max(_turns_held.get() - 1, 0))
-        if _turns_held.get() == 0:
+        held = max(_turns_held.get() - 1, 0)
+        _turns_held.set(held)
+        if held == 0:
             self._free.release()
 
 

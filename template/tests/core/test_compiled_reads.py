@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import (
     ARRAY,
     Enum,
@@ -38,6 +38,7 @@ from app.core.compiled_reads import (
 )
 from app.core.config import settings
 from app.core.database import engine
+from tests.conftest import client_of
 
 
 class Color(enum.Enum):
@@ -104,8 +105,7 @@ set_up(app)
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(app) as client:
         yield client
 
 

@@ -11,8 +11,6 @@ from starlette.types import Scope
 
 from app.core.routing import FeatureRouter
 
-pytestmark = pytest.mark.anyio
-
 
 class Watched(APIRoute):
     """A route that remembers when it was tried."""
