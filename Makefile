@@ -9,8 +9,6 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
-FAULTS := tests/faults
-DELIVERY := $(addprefix tests/test_,delivery.py fleet.py benchmark.py)
 PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
@@ -25,18 +23,18 @@ smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist worksteal $(addprefix --ignore=,$(FAULTS) $(DELIVERY))
+	$(UV) run --quiet pytest -n 2 --dist worksteal tests/copy tests/update tests/service
 
 # What a rendered service answers when its clients and PostgreSQL fail it.
 test-faults: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadfile $(FAULTS)
+	$(UV) run --quiet pytest -n 2 --dist loadfile tests/faults
 
 # Builds the rendered Dockerfile and runs the image, without Docker or a registry; and runs
 # a fleet. Needs the right to install Debian packages where these programs are not there.
 test-delivery: $(UV)
 	dpkg --status $(PROGRAMS) > /dev/null 2>&1 || { apt-get update -qq && \
 	    apt-get install -qq -y --no-install-recommends $(PROGRAMS); }
-	$(UV) run --quiet pytest -n 2 --dist loadfile $(DELIVERY)
+	$(UV) run --quiet pytest -n 2 --dist loadfile tests/delivery
 
 format: $(UV)
 	$(UV) run ruff check --fix

@@ -25,8 +25,8 @@ from pathlib import Path
 import httpx2
 
 from benchmarks.wire import count_round_trips
-from tests.postgres import Postgres
-from tests.project import ROOT, Project, free_port, wait_until
+from tests.harness.postgres import Postgres
+from tests.harness.project import ROOT, Project, free_port, wait_until
 
 HERE = Path(__file__).parent
 ROWS = 10_000

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RELEASES = ROOT / "tests" / "releases.toml"
+RELEASES = ROOT / "tests" / "update" / "releases.toml"
 
 
 def git(*arguments: str) -> str:

@@ -4,16 +4,15 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from pytest_copie.plugin import Copie
 
-from tests.history import make_history
-from tests.project import ROOT, Project
-
-Render = Callable[..., Project]
+from tests.harness.history import make_history
+from tests.harness.project import ROOT, Project
+from tests.harness.types import Render
 
 
 @pytest.fixture(scope="session")

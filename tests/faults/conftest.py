@@ -5,12 +5,10 @@ from collections.abc import Callable, Generator
 import httpx2
 import pytest
 
-from tests.conftest import Render
-from tests.faults.service import Service, serving
-from tests.postgres import Postgres
-from tests.project import Project
-
-Measure = Callable[[str], None]
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project
+from tests.harness.serving import Service, serving
+from tests.harness.types import Measure, Render
 
 
 @pytest.fixture

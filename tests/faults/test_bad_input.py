@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import serving
-from tests.postgres import Postgres
-from tests.project import Project
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project
+from tests.harness.serving import serving
+from tests.harness.types import Measure
 
 ID = "/items/01900000-0000-7000-8000-000000000000"
 JSON = {"content-type": "application/json"}

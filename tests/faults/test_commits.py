@@ -5,8 +5,8 @@ from collections.abc import Generator
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.postgres import Postgres
+from tests.harness.postgres import Postgres
+from tests.harness.types import Measure
 
 FAILURES = {
     "unique violation": ("RAISE EXCEPTION 'x' USING ERRCODE = '23505'", 409),

@@ -13,10 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import SETTINGS, Service, concurrently, serving
-from tests.postgres import Postgres
-from tests.project import Project, free_port, wait_until
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project, free_port, wait_until
+from tests.harness.serving import SETTINGS, Service, concurrently, serving
+from tests.harness.types import Measure
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])

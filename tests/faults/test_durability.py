@@ -8,9 +8,9 @@ from collections import Counter
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.postgres import Postgres
-from tests.project import Project, free_port
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project, free_port
+from tests.harness.types import Measure
 
 WRITES = 10_000
 CLIENTS = 16

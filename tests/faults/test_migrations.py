@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import SETTINGS
-from tests.pages import HOW_TO, blocks, section
-from tests.postgres import Postgres
-from tests.project import Project, wait_until
-from tests.revisions import add_revision, newest_revision
+from tests.harness.pages import HOW_TO, blocks, section
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project, wait_until
+from tests.harness.revisions import add_revision, newest_revision
+from tests.harness.serving import SETTINGS
+from tests.harness.types import Measure
 
 SLOW = """
 def upgrade() -> None:

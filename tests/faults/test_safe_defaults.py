@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import serving
-from tests.postgres import Postgres
-from tests.project import Project
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project
+from tests.harness.serving import serving
+from tests.harness.types import Measure
 
 SECRET = "s3cret-" + "x" * 20
 

@@ -14,12 +14,12 @@ from typing import Self
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import SETTINGS, Service
-from tests.pages import HOW_TO, blocks, section
-from tests.postgres import Postgres
-from tests.project import Project, free_port, wait_until
-from tests.revisions import add_revision, newest_revision
+from tests.harness.pages import HOW_TO, blocks, section
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project, free_port, wait_until
+from tests.harness.revisions import add_revision, newest_revision
+from tests.harness.serving import SETTINGS, Service
+from tests.harness.types import Measure
 
 OLD = "    description: Mapped[str | None] = mapped_column(String(1000))\n"
 ROWS = 20_000

@@ -11,10 +11,10 @@ from collections import Counter
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import concurrently, serving
-from tests.postgres import Postgres
-from tests.project import Project, wait_until
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project, wait_until
+from tests.harness.serving import concurrently, serving
+from tests.harness.types import Measure
 
 
 @pytest.mark.promise(17)

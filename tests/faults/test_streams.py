@@ -7,11 +7,11 @@ from collections.abc import Generator
 import httpx2
 import pytest
 
-from tests.faults.conftest import Measure
-from tests.faults.service import Service, concurrently, serving
-from tests.pages import HOW_TO, blocks, section
-from tests.postgres import Postgres
-from tests.project import Project, wait_until
+from tests.harness.pages import HOW_TO, blocks, section
+from tests.harness.postgres import Postgres
+from tests.harness.project import Project, wait_until
+from tests.harness.serving import Service, concurrently, serving
+from tests.harness.types import Measure
 
 CONNECTIONS = 5
 IMPORTS = """

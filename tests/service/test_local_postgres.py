@@ -1,0 +1,198 @@
+"""The embedded PostgreSQL: one server for a checkout, and none without a process."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.project import Project
+from tests.harness.types import Render
+
+STOP_TIMEOUT_SECONDS = 20
+KEEP = """
+import sys, time
+from app.core.local_postgres import start
+start()
+print("ready", flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+QUERY = """
+import asyncio, asyncpg
+from sqlalchemy import make_url
+from app.core.local_postgres import start
+url = make_url(start())
+connect = asyncpg.connect(host=url.query["host"], port=5432, user="postgres", database="postgres")
+async def main():
+    connection = await connect
+    print(await connection.fetchval("SELECT pg_postmaster_start_time()"))
+    await connection.close()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def project(installed: Render, tmp_path: Path) -> Generator[Project]:
+    """A project of the test's own, whose path has a space, run with another's packages."""
+    source = installed()
+    project = source.copy(tmp_path / "my project")
+    (project.path / ".venv").symlink_to(source.path / ".venv")
+    yield project
+    assert_stops(project)
+
+
+def run(
+    project: Project, program: str, *arguments: str, **environment: str | None
+) -> str:
+    python = project.path / ".venv" / "bin" / "python"
+    environment.setdefault("PYTHONPATH", str(project.path))
+    return project.run(python, "-c", program, *arguments, **environment).stdout
+
+
+def servers(project: Project) -> list[int]:
+    """Return the processes of the server that keeps its data in the project."""
+    data = str(project.path / ".local" / "postgres")
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (directory / "cmdline").read_text()
+        except OSError:
+            continue
+        if data in command:
+            found.append(int(directory.name))
+    return found
+
+
+def assert_stops(project: Project) -> None:
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+    while servers(project):
+        assert time.monotonic() < deadline, "A server is left running."
+        time.sleep(0.05)
+    log = project.path / ".local" / "postgres" / "log"
+    for line in log.read_text().splitlines() if log.exists() else []:
+        if "listening on Unix socket" in line:
+            sockets = Path(line.split('"')[1]).parent
+            assert not sockets.exists(), f"{sockets} is left behind."
+
+
+def test_processes_of_one_checkout_share_a_server(project: Project) -> None:
+    with project.start("python", "-c", KEEP, "30", PYTHONPATH=str(project.path)):
+        first, second = run(project, QUERY), run(project, QUERY)
+
+    assert first == second
+
+
+def test_two_checkouts_do_not_meet(project: Project, tmp_path: Path) -> None:
+    other = project.copy(tmp_path / "other")
+    (other.path / ".venv").symlink_to(project.path / ".venv")
+
+    with project.start("python", "-c", KEEP, "30", PYTHONPATH=str(project.path)):
+        assert run(project, QUERY) != run(other, QUERY)
+    assert_stops(other)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HOME": None},
+        {"LANG": "xx_YY.UTF-8", "LC_ALL": "xx_YY.UTF-8"},
+        {"PGHOST": "elsewhere", "PGPORT": "1", "PGUSER": "nobody", "PGDATA": "/none"},
+        {"TMPDIR": "/nonexistent"},
+    ],
+    ids=lambda environment: "-".join(environment),
+)
+def test_the_environment_does_not_disturb_it(
+    project: Project, environment: dict[str, str | None]
+) -> None:
+    assert run(project, QUERY, **environment)
+
+
+def test_strings_sort_alike_everywhere(project: Project) -> None:
+    program = QUERY.replace(
+        "SELECT pg_postmaster_start_time()",
+        "SELECT string_agg(x, '' ORDER BY x) FROM unnest('{a,B,ä,_,1}'::text[]) AS x",
+    )
+
+    assert run(project, program, LANG="de_DE.UTF-8").strip() == "1B_aä"
+
+
+def test_it_survives_the_death_of_any_of_its_processes(project: Project) -> None:
+    with project.start("python", "-c", KEEP, "60", PYTHONPATH=str(project.path)):
+        before = run(project, QUERY)
+        for process in servers(project):  # The keeper and PostgreSQL alike.
+            os.kill(process, signal.SIGKILL)
+        assert run(project, QUERY) != before
+        (keeper,) = [
+            process
+            for process in servers(project)
+            if "local_postgres" in Path(f"/proc/{process}/cmdline").read_text()
+        ]
+        before = run(project, QUERY)
+        os.kill(keeper, signal.SIGKILL)
+        assert run(project, QUERY) == before
+
+
+def test_processes_killed_at_random_neither_fail_nor_leave_anything(
+    project: Project, record_property: Callable[..., None]
+) -> None:
+    chance = random.Random(20260101)
+    python = project.path / ".venv" / "bin" / "python"
+    running: list[subprocess.Popen[str]] = []
+    failures = []
+    for _ in range(80):
+        running.append(
+            subprocess.Popen(
+                [python, "-c", KEEP, str(chance.choice([0, 0.1, 0.5, 60]))],
+                env=project.environment({"PYTHONPATH": str(project.path)}),
+                cwd=project.path,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        time.sleep(chance.choice([0, 0, 0.05, 0.3, 0.8]))
+        if chance.random() < 0.5:
+            chance.choice(running).kill()
+        if chance.random() < 0.1:
+            for process in running:
+                process.kill()
+    time.sleep(3)
+    for process in running:
+        # Those that still run wait on purpose: they must have got their server.
+        if process.poll() is None:
+            process.kill()
+            output, _ = process.communicate(timeout=30)
+            if "ready" not in output:
+                failures.append(f"hung: {output}")
+        else:
+            output, _ = process.communicate(timeout=30)
+            if process.returncode not in (0, -signal.SIGKILL):
+                failures.append(output)
+
+    assert failures == []
+    record_property(
+        "measure",
+        f"{len(running)} processes started and killed at random: {len(failures)} failed "
+        "to get their PostgreSQL.",
+    )
+
+
+def test_it_runs_for_an_ordinary_user(project: Project) -> None:
+    """As root, become somebody who may only read what root owns, as others could."""
+    python = str(project.path / ".venv" / "bin" / "python")
+    become: list[str] = []
+    if os.geteuid() == 0:
+        os.chown(project.path, 1000, 1000)
+        capability = "-all,+dac_read_search"
+        become = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
+        become += [f"--inh-caps={capability}", f"--ambient-caps={capability}"]
+        become += ["--securebits=+no_setuid_fixup"]
+
+    project.run(*become, python, "-c", QUERY, PYTHONPATH=str(project.path))
+
+    owner = (project.path / ".local" / "postgres" / "data").stat().st_uid
+    assert owner == project.path.stat().st_uid != 0

@@ -1,0 +1,247 @@
+"""The rendered service, installed and used as its team uses it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.combinations import PAIRWISE, name
+from tests.harness.project import Project, free_port, wait_until
+from tests.harness.types import Render
+
+UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
+
+
+@pytest.mark.promise(22)
+@pytest.mark.parametrize("answers", PAIRWISE, ids=name)
+def test_a_rendered_service_passes_its_own_checks_and_serves(
+    installed: Render,
+    answers: dict[str, object],
+    record_property: Callable[[str, object], None],
+) -> None:
+    project = installed(**answers)
+
+    for command in ("ruff check", "ruff format --check", "ty check"):
+        project.run(*command.split())
+    with project.serve() as client:
+        if answers["example"]:
+            client.post("/items", json={"name": "Kept"})
+        # Beside the running service, whose rows they must not touch.
+        project.run("pytest", "-W", "error", "-n", "2")
+        if answers["example"]:
+            (kept,) = client.get("/items").json()["items"]
+            record_property("measure", f"Of 1 row, its tests left “{kept['name']}”.")
+            assert kept["name"] == "Kept"
+        assert client.get("/").json() == {"service": "My Service", "version": "0.1.0"}
+        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/docs").status_code == 200
+        paths = client.get("/openapi.json").json()["paths"]
+        assert ("/items" in paths) == answers["example"]
+
+
+def test_the_oldest_dependencies_that_are_allowed_suffice(
+    render: Render, tmp_path: Path
+) -> None:
+    project = render().copy(tmp_path / "project")
+
+    project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
+
+    project.run("pytest", "-W", "error", "-n", "2")
+
+
+@pytest.mark.promise(24)
+def test_a_service_works_on_every_python_of_this_machine(
+    render: Render, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    command = ["uv", "python", "list", "--only-installed", "--output-format", "json"]
+    listed = subprocess.run(command, check=True, capture_output=True).stdout
+    minors = {
+        (version["version_parts"]["major"], version["version_parts"]["minor"])
+        for version in json.loads(listed)
+        if version["implementation"] == "cpython"
+    }
+    tried = [f"{major}.{minor}" for major, minor in sorted(minors) if minor >= 11]
+
+    for python in tried:
+        project = render().copy(tmp_path / python)
+        project.run("uv", "sync", "--quiet", "--python", python)
+        project.run("pytest", "-W", "error", "-n", "2")
+
+    record_property("measure", f"The tests of a service pass on {', '.join(tried)}.")
+    assert tried
+
+
+def test_what_is_stored_is_there_after_a_restart(installed: Render) -> None:
+    project = installed()
+
+    with project.serve() as client:
+        created = client.post("/items", json={"name": "Lamp"})
+        assert created.status_code == 201
+    with project.serve() as client:
+        path = f"/items/{created.json()['id']}"
+        assert client.get(path).json() == created.json()
+        headers = {"If-Match": created.headers["etag"]}
+        assert client.delete(path, headers=headers).status_code == 204
+
+
+CALLS = {
+    ("get", "/"): None,
+    ("get", "/livez"): None,
+    ("get", "/readyz"): None,
+    ("get", "/items"): None,
+    ("post", "/items"): {"name": "Chair"},
+    ("get", "/items/{item_id}"): None,
+    ("patch", "/items/{item_id}"): {"name": "Table"},
+    ("post", "/items/{item_id}/notes"): {"text": "Needs a new bulb."},
+    ("get", "/items/{item_id}/notes"): None,
+    ("delete", "/items/{item_id}"): None,
+}
+
+
+@pytest.mark.promise(23)
+def test_every_documented_operation_succeeds(
+    installed: Render, record_property: Callable[[str, object], None]
+) -> None:
+    with installed().serve() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        documented = {(method, path) for path in paths for method in paths[path]}
+        assert documented == set(CALLS)
+
+        item = client.post("/items", json={"name": "Lamp"}).json()
+        for (method, path), body in CALLS.items():
+            path = path.format(item_id=item["id"])
+            headers = {"If-Match": "*"} if method in {"patch", "delete"} else {}
+            response = client.request(method, path, json=body, headers=headers)
+            assert response.is_success, (method, path, response.text)
+            if "location" in response.headers:
+                new = response.headers["location"]
+                assert client.delete(new, headers={"If-Match": "*"}).is_success
+    record_property("measure", f"{len(documented)} documented operations, all 2xx.")
+
+
+def test_the_service_reloads_when_its_code_changes(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = with_environment_of(installed(), tmp_path)
+    main = project.path / "app" / "main.py"
+
+    with project.serve() as client:
+        main.write_text(main.read_text().replace('"/redoc"', '"/other"'))
+        wait_until(lambda: client.get("/other").status_code == 200)
+
+
+def test_development_refuses_to_run_as_production(installed: Render) -> None:
+    result = installed().run(
+        "dev", check=False, ENVIRONMENT="production", DATABASE_URL=UNREACHABLE
+    )
+
+    assert result.returncode == 2
+    assert "ENVIRONMENT is production" in result.stdout
+
+
+def test_an_unreachable_database_is_named_without_its_password(
+    installed: Render,
+) -> None:
+    result = installed().run("dev", check=False, DATABASE_URL=UNREACHABLE)
+
+    assert result.returncode == 1
+    assert "me:***@127.0.0.1:1/none cannot be used" in result.stdout
+    assert "s3cret" not in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_a_database_that_is_not_there_is_named_in_a_sentence(
+    installed: Render,
+) -> None:
+    script = """
+import os, subprocess
+from app.core.local_postgres import start
+
+url = start().replace("/postgres?", "/none?")
+subprocess.run(["dev"], env={**os.environ, "DATABASE_URL": url})
+"""
+
+    result = installed().run("python", "-c", script)
+
+    assert result.stdout.strip().endswith(
+        'cannot be used: database "none" does not exist'
+    )
+    assert "Traceback" not in result.stdout
+
+
+def test_the_service_starts_without_its_database_and_says_so(
+    installed: Render,
+) -> None:
+    port = free_port()
+    command = ("uvicorn", "app.main:app", "--port", str(port))
+
+    with installed().serve(*command, port=port, DATABASE_URL=UNREACHABLE) as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 503
+
+
+def test_with_a_database_url_nothing_of_the_local_postgres_is_loaded(
+    installed: Render,
+) -> None:
+    program = "import json, sys, app.main; print(json.dumps(sorted(sys.modules)))"
+
+    result = installed().run("python", "-c", program, DATABASE_URL=UNREACHABLE)
+
+    modules = json.loads(result.stdout.splitlines()[-1])
+    assert "app.core.database" in modules
+    assert "app.core.local_postgres" not in modules
+    assert not [module for module in modules if module.startswith("embedded")]
+
+
+def test_production_needs_none_of_the_development_dependencies(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = installed().copy(tmp_path / "project")
+    exported = project.run("uv", "export", "--no-dev", "--no-hashes", "--quiet").stdout
+    project.run("uv", "sync", "--no-dev", "--quiet")
+    port = free_port()
+    command = ("uvicorn", "app.main:app", "--port", str(port))
+
+    without = project.run(*command, check=False)
+    production = project.run(*command, check=False, ENVIRONMENT="production")
+
+    assert "embedded" not in exported
+    assert without.returncode == 1
+    assert without.stdout.count("\n") == 1
+    assert "DATABASE_URL is not set" in without.stdout
+    assert production.returncode == 1
+    assert "DATABASE_URL" in production.stdout
+    assert "Traceback" not in production.stdout
+    with (
+        installed().serve() as development,
+        project.serve(
+            *command,
+            port=port,
+            ENVIRONMENT="production",
+            DATABASE_URL=database_url(installed()),
+        ) as client,
+    ):
+        assert (
+            development.get("/items").json()["items"]
+            == client.get("/items").json()["items"]
+            == []
+        )
+
+
+def database_url(project: Project) -> str:
+    """Return the URL of the local PostgreSQL of a project that runs."""
+    program = (
+        "from app.core.config import settings\n"
+        "print(settings.DATABASE_URL.render_as_string(hide_password=False))"
+    )
+    return project.run("python", "-c", program).stdout.splitlines()[-1]
+
+
+def with_environment_of(project: Project, path: Path) -> Project:
+    """Return a copy to change, with dependencies of its own."""
+    copy = project.copy(path / "project")
+    copy.run("uv", "sync", "--quiet")
+    return copy

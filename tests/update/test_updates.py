@@ -1,0 +1,317 @@
+"""`copier update`, from every released version, after realistic edits: nothing hurts."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.harness import answers
+from tests.harness.answers import answer
+from tests.harness.history import (
+    RELEASES,
+    TOMORROW,
+    WORKING_TREE,
+    assert_clean,
+    commit,
+    start,
+    update,
+)
+from tests.harness.owners import is_the_team_s
+from tests.harness.project import ROOT, Project
+from tests.harness.team import (
+    EDITS,
+    Work,
+    a_feature,
+    a_year,
+    has_its_own_image_and_pipeline,
+)
+
+VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
+# Every version to each that follows it directly, and step by step through all of them.
+PATHS = [
+    *([old, new] for old, new in pairwise(VERSIONS)),
+    *([old, TOMORROW] for old in VERSIONS[:-2]),
+    *([VERSIONS[: VERSIONS.index(TOMORROW) + 1]] if len(RELEASES) > 1 else []),
+]
+
+
+# A year is all the edits, so every one of them takes every path. One by one, so that a
+# failure has a name, they take the one to tomorrow.
+CASES = [
+    *((path, a_year) for path in PATHS),
+    *(([WORKING_TREE, TOMORROW], edit) for edit in EDITS if edit is not a_year),
+]
+
+
+def missing_changes(
+    project: Project, old: Project, new: Project, deleted: list[str]
+) -> list[str]:
+    """Return the lines that a version added to the template's files, but not here."""
+    missing = []
+    for path in new.files():
+        if is_the_team_s(path) or str(path) in deleted:
+            continue
+        before = (old.path / path).read_text() if (old.path / path).exists() else ""
+        after = (new.path / path).read_text()
+        here = (
+            (project.path / path).read_text() if (project.path / path).exists() else ""
+        )
+        added = set(after.splitlines()) - set(before.splitlines())
+        missing += [f"{path}: {line}" for line in added - set(here.splitlines())]
+    return missing
+
+
+def pipeline_of(project: Project) -> str:
+    """Return the answer that an update keeps, or takes where it was not asked before."""
+    answers = (project.path / ".copier-answers.yml").read_text()
+    return "github" if "\nci: github\n" in answers else "none"
+
+
+@pytest.mark.parametrize(
+    ("path", "edit"),
+    CASES,
+    ids=lambda value: " → ".join(value) if isinstance(value, list) else value.__name__,
+)
+def test_an_update_is_clean_and_loses_nothing(
+    history: Project,
+    tmp_path: Path,
+    path: list[str],
+    edit: Callable[[Work], None],
+    record_property: Callable[..., None],
+) -> None:
+    record_property("update", " → ".join(path))
+    project = start(history, tmp_path / "project", path[0])
+    work = Work(project)
+    edit(work)
+    commit(project)
+
+    for version in path[1:]:
+        update(project, version)
+        assert_clean(project)
+        commit(project)
+
+    old = start(history, tmp_path / "old", path[0])
+    new = start(history, tmp_path / "new", path[-1], ci=pipeline_of(old))
+    assert work.lost() == []
+    assert missing_changes(project, old, new, work.deleted) == []
+
+
+def test_an_update_is_clean_in_a_directory_of_a_larger_repository(
+    history: Project, tmp_path: Path
+) -> None:
+    for number, (old, new) in enumerate(pairwise(VERSIONS)):
+        repository = Project(tmp_path / f"repository-{number}")
+        project = start(history, repository.path / "services" / "privacy", old)
+        work = Work(project)
+        a_year(work)
+        commit(repository)
+
+        update(project, new)
+
+        assert_clean(project)
+        assert work.lost() == []
+        before = start(history, tmp_path / f"{old}-{number}", old)
+        ci = pipeline_of(before)
+        rendered = [before, start(history, tmp_path / f"{new}-{number}", new, ci=ci)]
+        assert missing_changes(project, *rendered, work.deleted) == []
+
+
+@pytest.mark.parametrize("example", [True, False])
+def test_every_answer_can_be_changed_by_an_update(
+    history: Project, tmp_path: Path, example: bool
+) -> None:
+    for number, version in enumerate(VERSIONS[:-1]):
+        project = start(history, tmp_path / f"{number}", version, example=example)
+        commit(project)
+        before = project.files()
+
+        update(project, TOMORROW, "--data=license=MIT", f"--data=example={not example}")
+
+        assert_clean(project)
+        assert "MIT License" in (project.path / "LICENSE").read_text()
+        # The example belongs to the team from the first day on.
+        assert {path for path in before if is_the_team_s(path)} <= set(project.files())
+        assert (project.path / "app" / "items").exists() == example
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+@pytest.mark.parametrize("version", [VERSIONS[-3], WORKING_TREE])
+def test_the_image_and_pipeline_that_a_team_has_are_left_alone(
+    history: Project, tmp_path: Path, version: str, ci: str
+) -> None:
+    """Also where they have the paths that the template came to use later."""
+    project = start(history, tmp_path / "project", version, ci=ci)
+    work = Work(project)
+    has_its_own_image_and_pipeline(work)
+    commit(project)
+
+    update(project, TOMORROW)
+
+    assert_clean(project)
+    assert work.lost() == []
+    checks = {
+        "github": "workflows/template-checks.yml",
+        "gitlab": "template/checks.yml",
+    }
+    assert (project.path / f".{ci}" / checks[ci]).exists()
+
+
+def test_an_update_adds_no_image_and_brings_none_back(
+    history: Project, tmp_path: Path
+) -> None:
+    once = ["Dockerfile", ".dockerignore", "compose.yaml", ".coveragerc"]
+    for number, version in enumerate(VERSIONS[:-1]):
+        project = start(history, tmp_path / f"{number}", version)
+        for path in once:
+            (project.path / path).unlink(missing_ok=True)
+        commit(project)
+
+        update(project, TOMORROW)
+
+        assert_clean(project)
+        assert [path for path in once if (project.path / path).exists()] == []
+
+
+def test_a_pipeline_can_be_switched_on_changed_and_off_by_an_update(
+    history: Project, tmp_path: Path
+) -> None:
+    project = start(history, tmp_path / "project", VERSIONS[0], ci="none")
+    commit(project)
+    github = project.path / ".github" / "workflows" / "update.yml"
+    gitlab = project.path / ".gitlab-ci.yml"
+    script = project.path / "scripts" / "update-from-template"
+
+    seen = []
+    for version, ci in (
+        (WORKING_TREE, "github"),
+        (WORKING_TREE, "gitlab"),
+        (TOMORROW, "none"),
+    ):
+        update(project, version, f"--data=ci={ci}")
+        assert_clean(project)
+        commit(project)
+        seen.append([github.exists(), gitlab.exists(), script.exists()])
+
+    assert seen == [[True, False, True], [False, True, True], [False, False, False]]
+
+
+def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
+    history: Project, tmp_path: Path
+) -> None:
+    project = start(history, tmp_path / "project", VERSIONS[0])
+    work = Work(project)
+    work.write("deploy/notes.md", "# How we deployed before\n")
+    commit(project)
+    update(project, WORKING_TREE)
+    assert_clean(project)
+    assert not (project.path / "deploy" / "base").exists()
+    commit(project)
+
+    update(project, WORKING_TREE, "--data=kubernetes=true")
+    assert_clean(project)
+    work.append("deploy/overlays/production/settings.env", "DB_POOL_SIZE=10\n")
+    work.change("deploy/overlays/staging/kustomization.yaml", "0.1.0", "2.0.0")
+    commit(project)
+    update(project, TOMORROW)
+
+    assert_clean(project)
+    assert work.lost() == []
+    assert (project.path / "deploy" / "base" / "deployment.yaml").exists()
+
+
+@pytest.mark.parametrize("edit", [a_feature, a_year], ids=lambda edit: edit.__name__)
+def test_an_updated_service_passes_its_tests(
+    history: Project, tmp_path: Path, edit: Callable[[Work], None]
+) -> None:
+    """The oldest release after that, updated to the working tree, really run."""
+    project = start(history, tmp_path / "project", VERSIONS[0])
+    work = Work(project)
+    edit(work)
+    commit(project)
+    update(project, WORKING_TREE)
+
+    assert_clean(project)
+    assert work.lost() == []
+    project.run("uv", "sync", "--quiet")
+    for command in ("ruff check", "ruff format --check", "ty check"):
+        project.run(*command.split())
+    heads = project.run("alembic", "heads").stdout
+    assert heads.count("(head)") == 1, heads
+    project.run("pytest", "-W", "error", "-n", "2", "--override-ini=addopts=")
+    with project.serve() as client:
+        assert client.get("/readyz").status_code == 200
+        body = {"email": "a@example.com"}
+        assert (
+            client.post("/privacy-requests", json=body).headers["x-team"] == "privacy"
+        )
+
+
+def test_an_answer_once_accepted_is_accepted_for_ever(
+    template: Path, tmp_path: Path
+) -> None:
+    """An update replaces an answer that a validator refuses by its default, silently."""
+    for version, revision in RELEASES.items():
+        # Where the lists have stood since 0.11.0, and where they stood before.
+        source = show(revision, "tests/harness/answers.py") or show(
+            revision, "tests/test_questions.py"
+        )
+        accepted = {
+            node.targets[0].id: eval(compile(ast.Expression(node.value), "", "eval"))
+            for node in ast.parse(source).body
+            if isinstance(node, ast.Assign)
+            and node.targets[0].id.endswith("_TO_RENDER")
+        }
+        assert set(accepted) == {
+            f"{x}_TO_RENDER" for x in ("NAMES", "SLUGS", "DESCRIPTIONS")
+        }
+        # What is still in the lists is rendered by the tests of the questions.
+        for kind, question in {
+            "NAMES": "project_name",
+            "SLUGS": "project_slug",
+            "DESCRIPTIONS": "description",
+        }.items():
+            current = getattr(answers, f"{kind}_TO_RENDER")
+            for number, value in enumerate(accepted[f"{kind}_TO_RENDER"]):
+                if value not in current:
+                    path = tmp_path / f"{version}-{kind}-{number}"
+                    answer(template, path, **{question: value})
+
+
+def test_no_released_path_is_gone(history: Project, tmp_path: Path) -> None:
+    """A path that the template deletes or renames takes the team's edits with it."""
+    newest = start(history, tmp_path / "newest", WORKING_TREE).files()
+    for version in RELEASES:
+        released = start(history, tmp_path / version, version).files()
+        assert set(released) <= set(newest), version
+
+
+def test_the_releases_are_those_of_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (\d+\.\d+\.\d+)$", changelog, re.MULTILINE)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert headings[0] == version
+    assert list(RELEASES) in (headings[::-1], headings[:0:-1])
+    for released, revision in RELEASES.items():
+        text = show(revision, "pyproject.toml")
+        assert text is not None, (
+            f"The commit of {released} is not in this clone: it needs the full history."
+        )
+        assert tomllib.loads(text)["project"]["version"] == released
+
+
+def show(revision: str, path: str) -> str | None:
+    """Return a file of this repository as a commit has it, or None where it has none."""
+    result = subprocess.run(
+        ["git", "show", f"{revision}:{path}"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return result.stdout if result.returncode == 0 else None
