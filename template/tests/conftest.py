@@ -15,13 +15,13 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
-from app.core.compiled_reads import reader
 from app.core.config import settings
 from app.core.database import (
     async_session_factory,
     engine,
     read_engine,
     read_session_factory,
+    reader,
 )
 from app.main import app
 from app.models import Base

@@ -6,7 +6,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.core import health
 from app.core.config import settings
-from app.core.database_errors import DatabaseErrors
+from app.core.database_errors import DatabaseFailures
 from app.core.envelope import put_in_envelope
 from app.core.errors import add_error_handlers
 from app.core.logging import configure_logging
@@ -20,7 +20,7 @@ def set_up(app: FastAPI) -> None:
     add_error_handlers(app)
     app.max_body_size = settings.MAX_BODY_BYTES
     # The first is the innermost. What a team adds afterwards is around all of these.
-    app.add_middleware(DatabaseErrors)
+    app.add_middleware(DatabaseFailures)
     if settings.CORS_ORIGINS:
         app.add_middleware(
             CORSMiddleware,
@@ -31,5 +31,5 @@ def set_up(app: FastAPI) -> None:
         )
     if "*" not in settings.ALLOWED_HOSTS:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS)
-    put_in_envelope(app)
+    put_in_envelope(app, timeout=settings.REQUEST_TIMEOUT)
     document_problems(app)

@@ -9,21 +9,20 @@ from asyncio import CancelledError
 from collections.abc import Iterator
 from time import perf_counter
 from types import GenericAlias
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from fastapi import Depends
 from pydantic import TypeAdapter
 from sqlalchemy import Select, inspect
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.config import settings
-from app.core.database import engine, read_engine, turns
-from app.core.database_errors import DRIVER
+from app.core.db.failures import DRIVER_ERRORS, unavailable
 from app.core.slow_statements import log_if_slow
 
 Row = TypeVar("Row")
+DIALECT = dialect(dbapi=dialect.import_dbapi())
 logger = logging.getLogger("sqlalchemy.engine.Engine")
 
 
@@ -40,7 +39,7 @@ class CompiledRead(Generic[Row]):
             raise ValueError(f"Two columns have one name, give a label: {names}")
         labels = (c.label(name) for name, c in zip(names, columns, strict=True))
         select = select.with_only_columns(*labels, maintain_column_froms=True)
-        compiled = select.compile(dialect=engine.dialect)
+        compiled = select.compile(dialect=DIALECT)
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise ValueError(f"The SQL depends on the values: {compiled}")
         binds = [compiled.binds[name] for name in compiled.positiontup or ()]
@@ -50,7 +49,7 @@ class CompiledRead(Generic[Row]):
         self._takes = {bind.key for bind in binds if bind.required}
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}
         self._to_driver = [
-            (bind.key, _type(bind).bind_processor(engine.dialect)) for bind in binds
+            (bind.key, _type(bind).bind_processor(DIALECT)) for bind in binds
         ]
         self._from_driver: list[tuple[str, Any]] | None = None
         rows: Any = GenericAlias(list, row)
@@ -66,19 +65,21 @@ class CompiledRead(Generic[Row]):
             for name, convert in self._to_driver
         ]
 
-    async def fetch(self, driver: Any, arguments: list[Any]) -> list[Any]:
+    async def fetch(
+        self, driver: Any, arguments: list[Any], *, slow_statement: float
+    ) -> list[Any]:
         """Return the records that asyncpg gives; raise what a session would."""
         try:
             if self._from_driver is None:
                 self._from_driver = await self._conversions(driver)
-            if settings.DEBUG:
-                logger.info(self._sql)
+            logger.info(self._sql)
             start = perf_counter()
             try:
                 return await driver.fetch(self._sql, *arguments)
             finally:
-                log_if_slow(self._sql, perf_counter() - start)
-        except DRIVER as error:
+                elapsed = perf_counter() - start
+                log_if_slow(self._sql, elapsed, limit=slow_statement)
+        except DRIVER_ERRORS as error:
             lost = driver.is_closed()
             raise DBAPIError(self._sql, None, error, True, lost) from error
 
@@ -86,7 +87,7 @@ class CompiledRead(Generic[Row]):
         """Return what SQLAlchemy converts, which depends on PostgreSQL's own types."""
         attributes = (await driver.prepare(self._sql)).get_attributes()
         processors = [
-            _type(column).result_processor(engine.dialect, attribute.type.oid)
+            _type(column).result_processor(DIALECT, attribute.type.oid)
             for column, attribute in zip(self._columns, attributes, strict=True)
         ]
         return [pair for pair in zip(self._names, processors, strict=True) if pair[1]]
@@ -111,15 +112,21 @@ def _columns(select: Select[*tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
 
 
 def _type(expression: Any) -> Any:
-    return expression.type.dialect_impl(engine.dialect)
+    return expression.type.dialect_impl(DIALECT)
 
 
 class Reader:
-    """Runs compiled reads, each by itself: without a session, outside of a transaction."""
+    """Runs compiled reads, each by itself: without a session, outside of a transaction.
 
-    def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
-        # A connection in tests, where all that one of them does is one transaction.
+    A statement that takes longer than `slow_statement` seconds is logged.
+    """
+
+    def __init__(
+        self, bind: AsyncEngine | AsyncConnection, *, slow_statement: float
+    ) -> None:
+        # A connection in tests, where each test is one transaction.
         self.bind = bind
+        self._slow_statement = slow_statement
 
     async def first(self, read: CompiledRead[Row], /, **values: Any) -> Row | None:
         """Return the first row, or None where there is none."""
@@ -127,46 +134,45 @@ class Reader:
         return rows[0] if rows else None
 
     async def all(self, read: CompiledRead[Row], /, **values: Any) -> list[Row]:
-        """Return all rows; raise what a session does when the database is in trouble."""
+        """Return all rows; raise what a session does when the database fails."""
         arguments = read.arguments(values)
         if isinstance(self.bind, AsyncConnection):
             async with self.bind.begin_nested():
                 connection = await self.bind.get_raw_connection()
-                records = await read.fetch(connection.driver_connection, arguments)
+                records = await read.fetch(
+                    connection.driver_connection,
+                    arguments,
+                    slow_statement=self._slow_statement,
+                )
         else:
-            async with turns:
-                records = await greenlet_spawn(_fetch, self.bind, read, arguments)
+            # As SQLAlchemy itself does: the pool is written in synchronous code, whose
+            # waiting for asyncpg becomes an await of this task.
+            records = await greenlet_spawn(self._fetch, self.bind, read, arguments)
         return read.rows(records)
 
-
-def _fetch(
-    engine: AsyncEngine, read: CompiledRead[Any], arguments: list[Any]
-) -> list[Any]:
-    try:
-        pooled: Any = engine.sync_engine.raw_connection()
-    except EmulatedDBAPIException as error:
-        raise DBAPIError(None, None, error) from error
-    try:
-        return pooled.run_async(lambda driver: read.fetch(driver, arguments))
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            # As a session does: those cut off with it may not have noticed yet.
-            engine.sync_engine.pool._invalidate(pooled, error)
-        raise
-    except (TimeoutError, CancelledError) as error:
-        pooled.driver_connection.terminate()  # What was asked may still be answered.
-        pooled.invalidate(error)
-        raise
-    finally:
-        pooled.close()
-
-
-reader = Reader(read_engine)
-
-
-async def get_reader() -> Reader:
-    """Return what runs compiled reads; depend on it through `ReaderDep`."""
-    return reader
-
-
-ReaderDep = Annotated[Reader, Depends(get_reader)]
+    def _fetch(
+        self, engine: AsyncEngine, read: CompiledRead[Any], arguments: list[Any]
+    ) -> list[Any]:
+        try:
+            pooled: Any = engine.sync_engine.raw_connection()
+        except EmulatedDBAPIException as error:
+            raise DBAPIError(None, None, error) from error
+        limit = self._slow_statement
+        try:
+            return pooled.run_async(
+                lambda driver: read.fetch(driver, arguments, slow_statement=limit)
+            )
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                # As a session does: those cut off with it may not have noticed yet.
+                engine.sync_engine.pool._invalidate(pooled, error)
+            raise
+        except (OSError, CancelledError) as error:
+            # A reply to the statement may still arrive on this connection.
+            pooled.driver_connection.terminate()
+            pooled.invalidate(error)
+            if isinstance(error, OSError):
+                raise unavailable(error) from error
+            raise
+        finally:
+            pooled.close()

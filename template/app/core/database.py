@@ -1,22 +1,16 @@
-"""The engine, the sessions of a request, and the base class of the tables."""
+"""The engine, what a route depends on for the database, and the base class of tables."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends
-from sqlalchemy import URL, MetaData, event
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy import MetaData, event
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
+from app.core.compiled_reads import Reader
 from app.core.config import settings
-from app.core.pool import Turns, replace_dead_connections
-from app.core.replica import ReplicaOrPrimary
-from app.core.slow_statements import log_slow_statements
+from app.core.db.engines import EngineOptions, make_engine, make_replica_engine
 
 
 class Base(DeclarativeBase):
@@ -34,48 +28,19 @@ class Base(DeclarativeBase):
     )
 
 
-def _connect_args(*, pgbouncer: bool, **server_settings: str) -> dict[str, Any]:
-    if pgbouncer:
-        # In transaction mode the next statement may meet another server connection:
-        # no named statements, and timeouts come from ALTER ROLE.
-        return {"timeout": settings.DB_CONNECT_TIMEOUT, "statement_cache_size": 0}
-    statement_timeout = int(settings.DB_STATEMENT_TIMEOUT * 1000)
-    return {
-        "timeout": settings.DB_CONNECT_TIMEOUT,
-        # Later than the server's own timeout, for a server that no longer answers.
-        "command_timeout": settings.DB_STATEMENT_TIMEOUT + 1,
-        "server_settings": {
-            "application_name": settings.APP_TITLE,
-            # A query whose client has gone ends too, within a second.
-            "client_connection_check_interval": "1000",
-            "statement_timeout": str(statement_timeout),
-            "lock_timeout": str(int(settings.DB_LOCK_TIMEOUT * 1000)),
-            "idle_in_transaction_session_timeout": str(2 * statement_timeout),
-            **server_settings,
-        },
-    }
-
-
-def _create_engine(url: URL, connect_args: dict[str, Any]) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        hide_parameters=not settings.DEBUG,
-        pool_size=settings.DB_POOL_SIZE,
-        max_overflow=settings.DB_MAX_OVERFLOW,
-        pool_timeout=settings.DB_POOL_TIMEOUT,
-        connect_args=connect_args,
-    )
-    replace_dead_connections(engine)
-    log_slow_statements(engine)
-    return engine
-
-
-engine = _create_engine(
-    settings.DATABASE_URL, _connect_args(pgbouncer=settings.DB_PGBOUNCER)
+options = EngineOptions(
+    application_name=settings.APP_TITLE,
+    pool_size=settings.DB_POOL_SIZE,
+    max_overflow=settings.DB_MAX_OVERFLOW,
+    pool_timeout=settings.DB_POOL_TIMEOUT,
+    connect_timeout=settings.DB_CONNECT_TIMEOUT,
+    statement_timeout=settings.DB_STATEMENT_TIMEOUT,
+    lock_timeout=settings.DB_LOCK_TIMEOUT,
+    slow_statement=settings.DB_SLOW_STATEMENT,
+    pgbouncer=settings.DB_PGBOUNCER,
+    hide_parameters=not settings.DEBUG,
 )
-turns = Turns(
-    settings.DB_POOL_SIZE + settings.DB_MAX_OVERFLOW, settings.DB_POOL_TIMEOUT
-)
+engine = make_engine(settings.DATABASE_URL, options)
 
 async_session_factory = async_sessionmaker(
     engine,
@@ -89,11 +54,13 @@ async_session_factory = async_sessionmaker(
 async def get_db() -> AsyncGenerator[AsyncSession]:
     """Yield the session of a request: committed when it returns, rolled back if it raises.
 
-    Depend on it through `SessionDep`, never bare: FastAPI runs what follows the `yield`
-    of a dependency of the default scope after the response, so a commit that fails could
-    no longer be told to the client.
+    It connects at its first statement, so a request that is invalid waits for nothing.
+
+    Depend on it through `SessionDep`, never bare: in a dependency of the default scope,
+    FastAPI runs the code after the `yield` once the response was sent, too late to tell
+    the client that the commit failed.
     """
-    async with turns, async_session_factory() as session:
+    async with async_session_factory() as session:
         yield session
         await session.commit()
 
@@ -101,38 +68,16 @@ async def get_db() -> AsyncGenerator[AsyncSession]:
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
 
 
-def replica_engine(url: URL) -> AsyncEngine:
-    """Return an engine for a replica, whose connections refuse to write.
-
-    While the replica is lost they lead to the primary. There they refuse to write too,
-    unless through a PgBouncer, which takes no settings from its clients.
-    """
-    read_only = {"default_transaction_read_only": "on"}
-    _, primary = engine.dialect.create_connect_args(settings.DATABASE_URL)
-    # An option of SQLAlchemy that people put into the URL, and not one of the driver.
-    primary.pop("prepared_statement_cache_size", None)
-    primary.update(_connect_args(pgbouncer=settings.DB_PGBOUNCER, **read_only))
-    either = ReplicaOrPrimary(dict(primary))
-    connect_args = _connect_args(pgbouncer=False, **read_only)
-    replica = _create_engine(url, {**connect_args, "async_creator_fn": either.connect})
-    either.watch(replica)
-
-    @event.listens_for(engine.sync_engine, "engine_disposed")
-    def _(_: object) -> None:
-        replica.sync_engine.dispose()
-
-    return replica
-
-
-# What only reads takes its connections from here, and each of its statements is a
-# transaction of its own.
+# Read-only work connects here, in autocommit.
 read_engine = (
-    replica_engine(settings.DATABASE_READ_URL) if settings.DATABASE_READ_URL else engine
+    make_replica_engine(settings.DATABASE_READ_URL, options, primary=engine)
+    if settings.DATABASE_READ_URL
+    else engine
 ).execution_options(isolation_level="AUTOCOMMIT")
 
 
 class _ReadSession(Session):
-    """Refuses to write, because each of its statements is a transaction of its own."""
+    """Refuses to write: each of its statements is a transaction of its own."""
 
 
 @event.listens_for(_ReadSession, "before_flush")
@@ -156,13 +101,23 @@ read_session_factory = async_sessionmaker(
 
 
 async def get_read_db() -> AsyncGenerator[AsyncSession]:
-    """Yield a session for reading: without a transaction, a query is one round trip.
+    """Yield a session that only reads, outside of a transaction: one round trip a query.
 
     It reads from a replica where DATABASE_READ_URL names one.
     """
-    async with turns, read_session_factory() as session:
+    async with read_session_factory() as session:
         yield session
-        await session.flush()  # Refuses what was added or changed, and would be lost.
+        await session.flush()  # Refuses pending changes, which would be lost.
 
 
 ReadSessionDep = Annotated[AsyncSession, Depends(get_read_db, scope="function")]
+
+reader = Reader(read_engine, slow_statement=settings.DB_SLOW_STATEMENT)
+
+
+async def get_reader() -> Reader:
+    """Return what runs compiled reads; depend on it through `ReaderDep`."""
+    return reader
+
+
+ReaderDep = Annotated[Reader, Depends(get_reader)]

@@ -1,44 +1,42 @@
-"""What the trouble that PostgreSQL reports means to a client."""
+"""Maps failures of the database to responses, and retries once where that is safe."""
 
 import logging
-import re
-import socket
+from collections.abc import Iterator
 from http import HTTPStatus
-from traceback import walk_tb
 
-import asyncpg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.db.failures import (
+    DATABASE_ERRORS,
+    conflicting_fields,
+    driver_error,
+    is_connection_lost,
+    is_outdated,
+    is_transient,
+    sqlstate,
+)
 from app.core.problems import Problem
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE = (ConnectionError, TimeoutError, socket.gaierror)
-DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)
-# for what may well succeed when it is tried again: connection, transaction state
-# (read-only after a failover), rollback (deadlock), resources, object in use, operator
-# intervention (shutdown, statement timeout), system error.
-TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
-# A longer body is not kept, and its request not tried again.
+# A longer body is not kept, and its request not retried.
 MAX_KEPT_BYTES = 1_000_000
 REPEATABLE_BY = {b"idempotency-key", b"if-match"}
 CONFLICTS = {
-    asyncpg.UniqueViolationError: "There is one with the same {fields} already.",
-    asyncpg.ForeignKeyViolationError: "What {fields} refers to is not there, or in use.",
-    asyncpg.ExclusionViolationError: "It collides with another one in {fields}.",
+    "23505": "Another record already has this {fields}.",
+    "23503": "{fields} refers to a record that does not exist or is still in use.",
+    "23P01": "Conflicts with another record on {fields}.",
 }
 
 
-class DatabaseErrors:
-    """Answers the trouble of the database, and tries once more before where that is safe.
+class DatabaseFailures:
+    """Responds with a problem where the database fails, after one retry where it is safe.
 
-    Innermost of the middleware, around the routes: a commit belongs to a route. One more
-    try keeps a restart of PostgreSQL, or a connection killed in use, from readers; and a
-    transaction that PostgreSQL rolled back for the sake of another (a deadlock, a
-    serialization failure) from those who write what may be repeated.
+    Innermost of the middleware, around the routes, whose sessions commit. The retry hides
+    a restart of PostgreSQL, or a lost connection, from reads; and a transaction that was
+    rolled back in favor of another (a deadlock, a serialization failure) from requests
+    that may be repeated.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -50,23 +48,23 @@ class DatabaseErrors:
             return
         started = False
 
-        async def send_and_know(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
-        body = Body(receive)
+        body = KeptBody(receive)
         untouched = dict(scope)
-        has_retried = False
+        retried = False
         while True:
             try:
-                await self.app(scope, body.receive, send_and_know)
-            except (PoolTimeoutError, DBAPIError, *UNREACHABLE, *DRIVER) as error:
-                problem = problem_of(error)
+                await self.app(scope, body.receive, send_and_note)
+            except DATABASE_ERRORS as error:
+                problem = problem_for(error)
                 if started or problem is None:
                     raise
-                if not has_retried and body.is_kept and _may_retry(scope, error):
-                    has_retried = True
+                if not retried and body.is_whole and _may_retry(scope, error):
+                    retried = True
                     body.rewind()
                     scope.clear()
                     scope.update(untouched)
@@ -75,101 +73,79 @@ class DatabaseErrors:
             return
 
 
-class Body:
-    """The messages that make the body of a request, to be received more than once."""
+class KeptBody:
+    """The body of a request, kept to be received once more.
+
+    Without it a route that reads the body again waits for messages that never come.
+    """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._messages: list[Message] = []
-        self._position = 0
-        self._bytes = 0
+        self._room = MAX_KEPT_BYTES
+        self._kept: list[Message] = []
+        self._again: Iterator[Message] = iter(())
 
     @property
-    def is_kept(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether all that was received can be received again."""
-        return self._bytes <= MAX_KEPT_BYTES
+        return self._room >= 0
 
     async def receive(self) -> Message:
-        """Return the next message: one from before, or a new one."""
-        if self._position < len(self._messages):
-            message = self._messages[self._position]
+        """Return the next message: a kept one, or a new one."""
+        for message in self._again:
+            return message
+        message = await self._receive()
+        self._room -= len(message.get("body", b""))
+        if self.is_whole:
+            self._kept.append(message)
         else:
-            message = await self._receive()
-            self._bytes += len(message.get("body", b""))
-            if not self.is_kept:
-                self._messages.clear()
-                return message
-            self._messages.append(message)
-        self._position += 1
+            self._kept.clear()
         return message
 
     def rewind(self) -> None:
-        """Begin again with the first message."""
-        self._position = 0
+        """Start over with the first message."""
+        self._again = iter(self._kept)
 
 
-def problem_of(error: Exception) -> Problem | None:
-    """Return what to tell the client, or None for what is not the database's trouble."""
-    if isinstance(error, UNREACHABLE) and not _comes_from_driver(error):
-        return None
-    driver_error = error.driver_exception if isinstance(error, DBAPIError) else error
-    state = getattr(driver_error, "sqlstate", None) or ""
+def problem_for(error: Exception) -> Problem | None:
+    """Return the response to a failure, or None where the service itself is wrong."""
+    state = sqlstate(error)
     # The text of the error would show values, and hashes or tokens among them.
-    logger.warning("database error: %s %s", type(driver_error).__name__, state)
-    for conflict, detail in CONFLICTS.items():
-        if isinstance(driver_error, conflict):
-            return _conflict(driver_error, detail)
+    name = type(driver_error(error)).__name__
+    logger.warning("database error: %s %s", name, state)
+    if state in CONFLICTS:
+        fields = conflicting_fields(error)
+        detail = CONFLICTS[state].format(fields=" and ".join(fields) or "value")
+        return Problem(HTTPStatus.CONFLICT, detail, fields=fields)
     if state[:2] in {"22", "23"}:
         return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The request holds a value that cannot be stored.",
         )
-    if state[:2] in TRANSIENT or not state and not isinstance(error, DBAPIError):
-        return _unavailable()
-    return _unavailable() if _lost_connection(error) else None
+    if isinstance(error, PoolTimeoutError):
+        return _unavailable("The service is busy. Try again.")
+    if is_transient(error):
+        return _unavailable("The database is unavailable. Try again.")
+    return None
 
 
-def _comes_from_driver(error: BaseException) -> bool:
-    """Return whether it is PostgreSQL, and not another server, that cannot be reached."""
-    frames = (frame.f_globals for frame, _ in walk_tb(error.__traceback__))
-    modules = (names.get("__name__", "").partition(".")[0] for names in frames)
-    return not {"asyncpg", "sqlalchemy"}.isdisjoint(modules)
-
-
-def _unavailable() -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Try again."
-    )
+def _unavailable(detail: str) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
 
 def _may_retry(scope: Scope, error: Exception) -> bool:
-    """Return whether to try at once: not after a timeout, which would only double it.
+    """Return whether to retry at once: not after a timeout, which would only double it.
 
-    What a lost connection leaves of a write is unknown, so only reads are tried again
-    then. A write has to be idempotent (RFC 9110, section 9.2.2), or made so by the
-    client with a header that is for this.
+    Whether a write took effect is unknown after its connection was lost, so only reads
+    are retried then. A write must be idempotent (RFC 9110, section 9.2.2), or made so by
+    the client with a header that is for this.
     """
-    is_read = scope["method"] in {"GET", "HEAD"}
-    state = getattr(getattr(error, "driver_exception", None), "sqlstate", None) or ""
-    if not state.startswith("40"):
-        return is_read and _lost_connection(error)
-    names = {name for name, _ in scope["headers"]}
-    is_idempotent = scope["method"] in {"PUT", "DELETE"}
-    return is_read or is_idempotent or not names.isdisjoint(REPEATABLE_BY)
-
-
-def _lost_connection(error: Exception) -> bool:
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(
-            error.driver_exception,
-            (asyncpg.InterfaceError, asyncpg.InternalClientError),
+    if scope["method"] in {"GET", "HEAD"}:
+        return (
+            is_connection_lost(error)
+            or is_outdated(error)
+            or sqlstate(error).startswith("40")
         )
-    return isinstance(error, (ConnectionError, *DRIVER))
-
-
-def _conflict(error: asyncpg.PostgresError, detail: str) -> Problem:
-    # PostgreSQL names the columns, and then the values: "Key (name)=(x) already exists."
-    key = re.match(r"Key \((\w+(?:, \w+)*)\)=", getattr(error, "detail", None) or "")
-    fields = key[1].split(", ") if key else []
-    named = detail.format(fields=" and ".join(fields) or "value")
-    return Problem(HTTPStatus.CONFLICT, named, fields=fields)
+    names = {name for name, _ in scope["headers"]}
+    may_repeat = scope["method"] in {"PUT", "DELETE"} or names & REPEATABLE_BY
+    return bool(may_repeat) and sqlstate(error).startswith("40")

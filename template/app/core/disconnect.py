@@ -6,8 +6,6 @@ from typing import Self
 
 from starlette.types import Message, Receive, Scope
 
-from app.core.config import settings
-
 WATCH_AFTER_SECONDS = 1
 
 
@@ -19,9 +17,14 @@ class Client:
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, deadline: asyncio.Timeout
+        self,
+        scope: Scope,
+        receive: Receive,
+        deadline: asyncio.Timeout,
+        *,
+        seconds: float,
     ) -> None:
-        self._receive, self._deadline = receive, deadline
+        self._receive, self._deadline, self._seconds = receive, deadline, seconds
         lengths = [v for k, v in scope["headers"] if k == b"content-length"]
         is_chunked = any(k == b"transfer-encoding" for k, _ in scope["headers"])
         self._has_sent_all = not is_chunked and lengths in ([], [b"0"])
@@ -31,7 +34,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._patience = min(WATCH_AFTER_SECONDS, settings.REQUEST_TIMEOUT)
+        self._patience = min(WATCH_AFTER_SECONDS, self._seconds)
         self._timer = loop.call_later(self._patience, self._start_to_watch)
         return self
 
@@ -64,7 +67,7 @@ class Client:
         self._is_answered = True
 
     def _start_to_watch(self) -> None:
-        self._end_in(settings.REQUEST_TIMEOUT - self._patience)
+        self._end_in(self._seconds - self._patience)
         if self._has_sent_all:
             self._watch = asyncio.create_task(self._wait_until_it_goes())
 

@@ -26,7 +26,7 @@ access = logging.getLogger("app.access")
 logger = logging.getLogger(__name__)
 
 
-def put_in_envelope(app: FastAPI) -> None:
+def put_in_envelope(app: FastAPI, *, timeout: float) -> None:
     """Wrap the application, and all middleware it will ever have.
 
     Outside even the framework's own: what that answers by itself, as text, becomes a
@@ -37,7 +37,7 @@ def put_in_envelope(app: FastAPI) -> None:
 
     def build_with_envelope() -> ASGIApp:
         return CorrelationIdMiddleware(
-            Envelope(build()),
+            Envelope(build(), timeout),
             validator=lambda value: REQUEST_ID.fullmatch(value) is not None,
         )
 
@@ -47,8 +47,8 @@ def put_in_envelope(app: FastAPI) -> None:
 class Envelope:
     """Sets a deadline and headers, answers what nobody answered, logs each request."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self.app, self._timeout = app, timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +58,8 @@ class Envelope:
         response = Response(send, scope, receive)
         deadline = asyncio.timeout(None)
         try:
-            async with deadline, Client(scope, receive, deadline) as response.client:
+            client = Client(scope, receive, deadline, seconds=self._timeout)
+            async with deadline, client as response.client:
                 await self.app(scope, response.client.receive, response.send)
         except Exception as error:
             if isinstance(error, TimeoutError) and deadline.expired():

@@ -11,11 +11,10 @@ from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ProgrammingError
 
 from app.core.database import engine
-from app.core.database_errors import DRIVER
+from app.core.db.failures import DATABASE_ERRORS
 
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 READY_TIMEOUT_SECONDS = 1.5
@@ -52,12 +51,7 @@ async def _database_status() -> str:
     try:
         async with asyncio.timeout(READY_TIMEOUT_SECONDS):
             applied = await _applied_revisions()
-    except (
-        OSError,
-        DBAPIError,
-        PoolTimeoutError,
-        *DRIVER,
-    ):  # TimeoutError: an OSError.
+    except (TimeoutError, *DATABASE_ERRORS):
         return "database unavailable"
     heads, known = _revisions()
     # A revision unknown here comes from a newer release: it must suit this one too,

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from app.core.compiled_reads import ReaderDep
-from app.core.database import ReadSessionDep, SessionDep
+from app.core.database import ReaderDep, ReadSessionDep, SessionDep
 from app.core.etags import (
     ETAG,
     ETAG_AND_LOCATION,

@@ -27,17 +27,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
 
-from app.core import slow_statements
 from app.core.application import set_up
-from app.core.compiled_reads import (
-    CompiledRead,
-    Reader,
-    ReaderDep,
-    get_reader,
-    reader,
-)
+from app.core.compiled_reads import CompiledRead, Reader
 from app.core.config import settings
-from app.core.database import engine
+from app.core.database import ReaderDep, engine, get_reader, read_engine, reader
 from tests.conftest import client_of
 
 
@@ -107,6 +100,11 @@ set_up(app)
 async def client() -> AsyncGenerator[AsyncClient]:
     async with client_of(app) as client:
         yield client
+
+
+def use(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the routes of this module read with another reader."""
+    monkeypatch.setitem(app.dependency_overrides, get_reader, lambda: reader)
 
 
 @pytest.fixture
@@ -206,8 +204,7 @@ async def test_one_that_takes_too_long_is_a_503_and_not_tried_again(
         settings.DATABASE_URL,
         connect_args={"server_settings": {"statement_timeout": "10"}},
     )
-    monkeypatch.setitem(app.dependency_overrides, get_reader, lambda: Reader(hasty))
-    monkeypatch.setattr(slow_statements.settings, "DB_SLOW_STATEMENT", 0.009)
+    use(Reader(hasty, slow_statement=0.009), monkeypatch)
 
     response = await client.get("/sleep?seconds=60")
     await hasty.dispose()
@@ -224,7 +221,7 @@ async def test_one_that_takes_long_is_logged_without_its_values(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(slow_statements.settings, "DB_SLOW_STATEMENT", 0.01)
+    use(Reader(read_engine, slow_statement=0.01), monkeypatch)
 
     await client.get("/sleep?seconds=0.0123")
 
@@ -258,7 +255,7 @@ async def test_behind_a_pgbouncer_it_names_no_statement() -> None:
     statements = text("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
 
     for _ in range(3):
-        assert await Reader(pooled).first(ONE) == {"one": 1}
+        assert await Reader(pooled, slow_statement=1).first(ONE) == {"one": 1}
 
     async with pooled.connect() as connection:
         assert await connection.scalar(statements) == 0

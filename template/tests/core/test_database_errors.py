@@ -1,23 +1,37 @@
 """What the trouble of PostgreSQL becomes, through HTTP and on a real one."""
 
+import asyncio
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import pytest
 from fastapi import Body, FastAPI, Request
 from httpx2 import AsyncClient
-from sqlalchemy import text
+from sqlalchemy import literal, make_url, select, text
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 
-from app.core import database_errors, slow_statements
+from app.core import database_errors
 from app.core.application import set_up
-from app.core.database import ReadSessionDep, SessionDep, read_session_factory
+from app.core.compiled_reads import CompiledRead, Reader
+from app.core.config import settings
+from app.core.database import (
+    ReadSessionDep,
+    SessionDep,
+    engine,
+    options,
+    read_session_factory,
+)
+from app.core.db.engines import make_engine
+from app.core.db.failures import DatabaseUnavailableError
 from tests.conftest import client_of
 
 app = FastAPI()
 killed = []
 victims = []
+runs: list[str] = []
 
 
 @app.post("/raise/{state}")
@@ -43,6 +57,14 @@ async def killed_once(session: ReadSessionDep) -> int:
     return await session.scalar(text("SELECT 1"))
 
 
+@app.get("/killed-once-with-body")
+async def killed_once_with_body(
+    session: ReadSessionDep, body: Annotated[str, Body()]
+) -> str:
+    await killed_once(session)
+    return body
+
+
 @app.put("/conflicts-once")
 @app.post("/conflicts-once")
 async def conflicts_once(session: SessionDep, body: Annotated[str, Body()]) -> str:
@@ -56,8 +78,21 @@ async def conflicts_once(session: SessionDep, body: Annotated[str, Body()]) -> s
 
 @app.get("/slow")
 async def slow(session: SessionDep) -> None:
+    runs.append("slow")
     await session.execute(text("SET LOCAL statement_timeout = 10"))
     await session.execute(text("SELECT pg_sleep(10)"))
+
+
+@app.get("/changed")
+async def changed(session: SessionDep) -> int:
+    """Run a prepared statement whose table got another type in between."""
+    rows = (await session.scalars(text("SELECT value FROM changed"))).all()
+    return len(rows)
+
+
+@app.post("/changed")
+async def change_and_read(session: SessionDep) -> int:
+    return await changed(session)
 
 
 set_up(app)
@@ -165,15 +200,99 @@ async def test_a_request_is_tried_again_with_the_path_that_it_had() -> None:
     assert (response.status_code, response.json()) == (200, 1)
 
 
-async def test_a_statement_that_takes_too_long_is_logged_and_not_tried_again(
+async def test_a_read_that_receives_its_body_is_retried_with_it(
     client: AsyncClient,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(slow_statements.settings, "DB_SLOW_STATEMENT", 0.009)
+    killed.clear()
+
+    response = await client.request("GET", "/killed-once-with-body", json="body")
+
+    assert (response.status_code, response.json()) == (200, "body")
+
+
+async def test_a_statement_that_takes_too_long_is_not_retried(
+    client: AsyncClient,
+) -> None:
+    runs.clear()
 
     response = await client.get("/slow")
 
-    assert response.status_code == 503
+    assert (response.status_code, runs) == (503, ["slow"])
+    assert response.json()["detail"] == "The database is unavailable. Try again."
+
+
+async def test_a_slow_statement_is_logged_without_its_values(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = make_engine(settings.DATABASE_URL, replace(options, slow_statement=0.01))
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT pg_sleep(:s)"), {"s": 0.0123})
+    await engine.dispose()
+
+    (slow,) = (record for record in caplog.records if record.msg == "slow statement")
+    assert "SELECT pg_sleep(" in vars(slow)["sql"]
+    assert "0.0123" not in str(vars(slow))
+
+
+async def test_a_statement_that_times_out_is_logged_as_slow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hasty = replace(options, slow_statement=0.009, statement_timeout=0.01)
+    engine = make_engine(settings.DATABASE_URL, hasty)
+    with pytest.raises(DBAPIError):
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_sleep(10)"))
+    await engine.dispose()
+
     slow = [vars(r)["sql"] for r in caplog.records if r.msg == "slow statement"]
     assert "SELECT pg_sleep(10)" in slow
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_type_that_changes_under_a_statement_is_no_fault_of_the_service(
+    client: AsyncClient, method: str
+) -> None:
+    """A read is retried, a write may be sent again."""
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE changed AS SELECT 7 AS value"))
+    try:
+        await asyncio.gather(*(client.request(method, "/changed") for _ in range(3)))
+        async with engine.begin() as connection:
+            await connection.execute(
+                text("ALTER TABLE changed ALTER value TYPE bigint")
+            )
+
+        seen = {(await client.request(method, "/changed")).status_code for _ in "abc"}
+        last = await client.request(method, "/changed")
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP TABLE changed"))
+
+    assert seen <= ({200} if method == "GET" else {200, 503})
+    assert (last.status_code, last.json()) == (200, 1)
+
+
+async def test_a_server_that_stops_responding_is_an_unavailable_database() -> None:
+    """Not a TimeoutError, which a client of any other server raises too."""
+    hasty = replace(options, statement_timeout=0.1)
+    engine = make_engine(settings.DATABASE_URL, hasty)
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SET statement_timeout = 0"))
+            with pytest.raises(DatabaseUnavailableError, match="TimeoutError"):
+                await connection.execute(text("SELECT pg_sleep(60)"))
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
+    finally:
+        await engine.dispose()
+
+
+async def test_a_server_that_cannot_be_reached_is_an_unavailable_database() -> None:
+    nowhere = make_engine(make_url("postgresql+asyncpg://a@127.0.0.1:1/b"), options)
+    read = CompiledRead(select(literal(1).label("one")), dict[str, Any])
+
+    with pytest.raises(DatabaseUnavailableError, match="ConnectionRefusedError"):
+        async with nowhere.connect():
+            pass
+    with pytest.raises(DatabaseUnavailableError, match="ConnectionRefusedError"):
+        await Reader(nowhere, slow_statement=1).all(read)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated
 
 import pytest
-from fastapi import FastAPI, Header, HTTPException
+from fastapi import APIRouter, FastAPI, Header, HTTPException
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.orm.exc import StaleDataError
@@ -63,7 +63,10 @@ async def own_text() -> PlainTextResponse:
     return PlainTextResponse("The client has gone.", 499)
 
 
-@app.get("/stubborn")
+slow = APIRouter()
+
+
+@slow.get("/stubborn")
 async def stubborn() -> str:
     try:
         await asyncio.sleep(60)
@@ -72,7 +75,7 @@ async def stubborn() -> str:
     return "never"
 
 
-@app.get("/endless")
+@slow.get("/endless")
 async def endless() -> None:
     await asyncio.sleep(60)
 
@@ -81,6 +84,7 @@ async def endless() -> None:
 async def login(body: Login, x_token: Annotated[int, Header()] = 0) -> None: ...
 
 
+app.include_router(slow)
 app.mount("/mounted", Router([Route("/it", endless)]))
 set_up(app)
 
@@ -211,25 +215,31 @@ async def test_a_body_that_is_too_large_is_refused(client: AsyncClient) -> None:
     assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
+@pytest.fixture
+async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[AsyncClient]:
+    """A client of an application that gives its requests a twentieth of a second."""
+    monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
+    hasty = FastAPI()
+    hasty.include_router(slow)
+    set_up(hasty)
+    async with client_of(hasty) as client:
+        yield client
+
+
 @pytest.mark.parametrize("watch_after", [0.02, 1])
 async def test_a_request_that_takes_too_long_is_ended(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, watch_after: float
+    hasty: AsyncClient, monkeypatch: pytest.MonkeyPatch, watch_after: float
 ) -> None:
     monkeypatch.setattr(disconnect, "WATCH_AFTER_SECONDS", watch_after)
-    monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
 
-    response = await client.get("/endless")
+    response = await hasty.get("/endless")
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
 
 
-async def test_a_route_may_answer_though_its_time_is_over(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
-
-    response = await client.get("/stubborn")
+async def test_a_route_may_respond_after_its_deadline(hasty: AsyncClient) -> None:
+    response = await hasty.get("/stubborn")
 
     assert (response.status_code, response.json()) == (200, "late")
 

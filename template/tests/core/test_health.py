@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import make_url, text
 
 from app.core import health
-from app.core.database import engine
+from app.core.database import engine, options
+from app.core.db.engines import make_engine
 
 
 async def apply(revisions: list[str]) -> list[str]:
@@ -71,7 +71,7 @@ async def test_ready_unless_the_schema_is_behind_the_code(
 async def test_not_ready_but_alive_without_the_database(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none")
+    nowhere = make_engine(make_url("postgresql+asyncpg://a@127.0.0.1:1/b"), options)
     monkeypatch.setattr(health, "engine", nowhere)
 
     ready = await client.get("/readyz")

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 READ_TWICE = """
 import asyncio
 from sqlalchemy import literal, select
-from app.core.compiled_reads import CompiledRead, reader
-from app.core.database import engine, read_session_factory
+from app.core.compiled_reads import CompiledRead
+from app.core.database import engine, read_session_factory, reader
 from app.core.logging import configure_logging
 
 async def read() -> None:

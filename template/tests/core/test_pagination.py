@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
 from app.core.compiled_pages import CompiledPages
-from app.core.compiled_reads import reader
+from app.core.database import reader
 from app.core.errors import InvalidError
 from app.core.pagination import Order, PageQuery, Rows, get_page
 from app.models import UUIDPrimaryKeyMixin

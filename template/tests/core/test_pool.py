@@ -1,19 +1,31 @@
-"""Whose turn it is, and connections that died while nobody used them."""
+"""Fair queueing, and connections that died while nobody used them."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from contextvars import Context
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from httpx2 import AsyncClient
+from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from starlette.types import Message
 
 from app.core import pool
-from app.core.database import engine
+from app.core.application import set_up
+from app.core.config import settings
+from app.core.database import SessionDep, async_session_factory, engine, options
+from app.core.db.engines import make_engine
+from app.core.db.failures import DatabaseUnavailableError
+from tests.conftest import client_of
 
 COUNT = 5
+
+app = FastAPI()
 
 
 @pytest.fixture
@@ -76,17 +88,147 @@ async def test_one_that_answers_after_idling_is_kept(
         assert raw.driver_connection in drivers
 
 
-async def test_who_has_a_turn_needs_no_second_one() -> None:
-    turns = pool.Turns(1, timeout=0.01)
-    async with turns:
-        async with turns:
-            pass
+@pytest.fixture
+async def single() -> AsyncGenerator[AsyncEngine]:
+    """An engine with one connection, for which a task waits half a second at most."""
+    only = replace(options, pool_size=1, max_overflow=0, pool_timeout=0.5)
+    engine = make_engine(settings.DATABASE_URL, only)
+    yield engine
+    await engine.dispose()
 
-        async def another() -> None:
-            async with turns:
-                pass
 
+async def test_connections_are_handed_out_in_order_of_arrival(
+    single: AsyncEngine,
+) -> None:
+    served: list[str] = []
+
+    async def query(name: str) -> None:
+        async with single.connect() as connection:
+            served.append(name)
+            await connection.execute(text("SELECT 1"))
+
+    async with single.connect():
+        waiting = [asyncio.create_task(query(f"waiting {n}")) for n in range(5)]
+        await asyncio.sleep(0)
+    await query("newcomer")
+    await asyncio.gather(*waiting)
+
+    assert served == [*(f"waiting {n}" for n in range(5)), "newcomer"]
+
+
+async def test_a_full_pool_is_a_timeout_and_serves_again_afterwards(
+    single: AsyncEngine,
+) -> None:
+    async with single.connect():
         with pytest.raises(PoolTimeoutError):
-            await asyncio.create_task(another(), context=Context())
+            await single.connect()
 
-    await asyncio.create_task(another(), context=Context())
+    async with single.connect() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_waiters_that_are_cancelled_or_time_out_lose_no_connection() -> None:
+    few = replace(options, pool_size=COUNT, max_overflow=0, pool_timeout=0.02)
+    engine = make_engine(settings.DATABASE_URL, few)
+    chance = random.Random(1)
+
+    async def use() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    for _ in range(20):
+        tasks = [asyncio.create_task(use()) for _ in range(30)]
+        for task in chance.sample(tasks, 10):
+            asyncio.get_running_loop().call_later(chance.random() / 50, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async with AsyncExitStack() as stack:
+        for _ in range(COUNT):
+            await stack.enter_async_context(engine.connect())
+    await engine.dispose()
+
+
+async def test_the_place_of_a_connection_that_cannot_be_opened_goes_to_the_next(
+    single: AsyncEngine,
+) -> None:
+    """The next task would wait until its timeout for a connection that never comes."""
+    fails = [True, False]
+
+    @event.listens_for(single.sync_engine, "do_connect")
+    def _(_: Any, __: Any, ___: Any, options: dict[str, Any]) -> None:
+        if fails.pop(0):
+            options["host"] = "/nowhere"
+
+    results = await asyncio.gather(
+        single.connect().start(), single.connect().start(), return_exceptions=True
+    )
+
+    assert isinstance(results[0], DatabaseUnavailableError)
+    assert isinstance(results[1], AsyncConnection)
+    await results[1].close()
+
+
+@app.post("/items/{number}")
+async def use_a_session(session: SessionDep, number: int) -> None:
+    await session.execute(text("SELECT 1"))
+
+
+@app.websocket("/idle")
+async def idle(socket: WebSocket, session: SessionDep) -> None:
+    await socket.accept()
+    await socket.receive_text()
+
+
+set_up(app)
+
+
+@pytest.fixture
+async def full(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[AsyncClient]:
+    """A client while all connections of the service are taken."""
+    only = replace(options, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    taken = make_engine(settings.DATABASE_URL, only)
+    bind = async_session_factory.kw["bind"]
+    async_session_factory.configure(bind=taken)
+    async with client_of(app) as client, taken.connect():
+        yield client
+    async_session_factory.configure(bind=bind)
+    await taken.dispose()
+
+
+async def test_an_invalid_request_does_not_wait_for_a_connection(
+    full: AsyncClient,
+) -> None:
+    invalid = await full.post("/items/none")
+    valid = await full.post("/items/1")
+
+    assert invalid.status_code == 422
+    assert valid.status_code == 503
+    assert valid.json()["detail"] == "The service is busy. Try again."
+
+
+async def test_an_idle_web_socket_holds_no_connection(drivers: list[Any]) -> None:
+    messages = [{"type": "websocket.connect"}]
+    sent: list[Message] = []
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop(0)
+        await gone.wait()
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/idle", "headers": [], "query_string": b""}
+    socket = asyncio.create_task(app(scope, receive, send))
+    while not sent:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+    taken = engine.sync_engine.pool.status()
+    gone.set()
+    with suppress(WebSocketDisconnect):
+        await socket
+
+    assert [message["type"] for message in sent] == ["websocket.accept"]
+    assert taken.endswith("Current Checked out connections: 0")

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from app.core import replica
 from app.core.compiled_reads import CompiledRead, Reader
 from app.core.config import settings
-from app.core.database import replica_engine
+from app.core.database import engine, options
+from app.core.db.engines import make_replica_engine
 
 
 class Replica:
@@ -20,7 +21,9 @@ class Replica:
     def __init__(self) -> None:
         self.lost = False
         self.now = 0
-        self.engine = replica_engine(settings.DATABASE_URL)
+        self.engine = make_replica_engine(
+            settings.DATABASE_URL, options, primary=engine
+        )
         event.listen(self.engine.sync_engine, "do_connect", self._connect)
 
     def _connect(self, _: Any, __: Any, ___: Any, options: dict[str, Any]) -> None:
@@ -82,7 +85,7 @@ async def test_what_hung_once_is_not_waited_for_again(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
             await (
-                Reader(reads.engine).all(compiled)
+                Reader(reads.engine, slow_statement=1).all(compiled)
                 if is_compiled
                 else reads.execute("SELECT pg_sleep(60)")
             )

@@ -1,0 +1,101 @@
+"""Engines for PostgreSQL: their pool, timeouts and failures."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.db.failures import connect, type_failures
+from app.core.pool import FairPool, replace_dead_connections
+from app.core.replica import ReplicaFallback
+from app.core.slow_statements import log_slow_statements
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """The pool and the timeouts of an engine; times are in seconds."""
+
+    application_name: str
+    pool_size: int
+    max_overflow: int
+    pool_timeout: float
+    connect_timeout: float
+    statement_timeout: float
+    lock_timeout: float
+    slow_statement: float
+    pgbouncer: bool
+    hide_parameters: bool
+
+    def connect_args(self, *, pgbouncer: bool, read_only: bool) -> dict[str, Any]:
+        """Return the arguments of `asyncpg.connect`, beside the URL."""
+        if pgbouncer:
+            # In transaction mode the next statement may reach another server connection:
+            # no named statements, and timeouts come from ALTER ROLE.
+            return {"timeout": self.connect_timeout, "statement_cache_size": 0}
+        statement_timeout = int(self.statement_timeout * 1000)
+        return {
+            "timeout": self.connect_timeout,
+            # Later than the server's own timeout, for a server that stopped responding.
+            "command_timeout": self.statement_timeout + 1,
+            "server_settings": {
+                "application_name": self.application_name,
+                # A query whose client has disconnected ends too, within a second.
+                "client_connection_check_interval": "1000",
+                "statement_timeout": str(statement_timeout),
+                "lock_timeout": str(int(self.lock_timeout * 1000)),
+                "idle_in_transaction_session_timeout": str(2 * statement_timeout),
+                **({"default_transaction_read_only": "on"} if read_only else {}),
+            },
+        }
+
+
+def make_engine(url: URL, options: EngineOptions) -> AsyncEngine:
+    """Return an engine; it connects when a statement first needs it to."""
+    arguments = options.connect_args(pgbouncer=options.pgbouncer, read_only=False)
+    return _make_engine(url, options, arguments | {"async_creator_fn": connect})
+
+
+def make_replica_engine(
+    url: URL, options: EngineOptions, *, primary: AsyncEngine
+) -> AsyncEngine:
+    """Return an engine for a replica, whose connections refuse to write.
+
+    While the replica is lost, they lead to the primary. They refuse to write there too,
+    except through a PgBouncer, which accepts no settings from its clients. Disposing of
+    the primary's engine disposes of this one.
+    """
+    _, target = primary.dialect.create_connect_args(primary.url)
+    # SQLAlchemy's own option, which people put into the URL and asyncpg does not know.
+    target.pop("prepared_statement_cache_size", None)
+    arguments = options.connect_args(pgbouncer=options.pgbouncer, read_only=True)
+    fallback = ReplicaFallback(primary={**target, **arguments})
+    arguments = options.connect_args(pgbouncer=False, read_only=True)
+    replica = _make_engine(
+        url, options, arguments | {"async_creator_fn": fallback.connect}
+    )
+    fallback.watch(replica)
+
+    @event.listens_for(primary.sync_engine, "engine_disposed")
+    def _(_: object) -> None:
+        replica.sync_engine.dispose()
+
+    return replica
+
+
+def _make_engine(
+    url: URL, options: EngineOptions, connect_args: dict[str, Any]
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        hide_parameters=options.hide_parameters,
+        poolclass=FairPool,
+        pool_size=options.pool_size,
+        max_overflow=options.max_overflow,
+        pool_timeout=options.pool_timeout,
+        connect_args=connect_args,
+    )
+    replace_dead_connections(engine)
+    log_slow_statements(engine, options.slow_statement)
+    type_failures(engine)
+    return engine

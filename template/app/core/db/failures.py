@@ -1,0 +1,112 @@
+"""Database failures, typed where they arise."""
+
+import re
+from typing import Any
+
+import asyncpg
+from sqlalchemy import ExceptionContext, event
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+# Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)
+# that may succeed when tried again: connection, transaction state (read-only after a
+# failover), rollback (deadlock), resources, object in use, operator intervention
+# (shutdown, statement timeout), system error.
+TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
+
+
+class DatabaseUnavailableError(Exception):
+    """PostgreSQL did not respond: its `__cause__` is the error of the network."""
+
+
+# Everything that a session, a compiled read or the bare driver raises for a failure of
+# the database.
+DATABASE_ERRORS = (
+    DatabaseUnavailableError,
+    PoolTimeoutError,
+    DBAPIError,
+    *DRIVER_ERRORS,
+)
+
+
+def type_failures(engine: AsyncEngine) -> None:
+    """Raise DatabaseUnavailableError where the network fails a statement.
+
+    asyncpg raises the same TimeoutError and OSError as a client of any other server, and
+    SQLAlchemy passes them on unchanged.
+    """
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _(context: ExceptionContext) -> DatabaseUnavailableError | None:
+        error = context.original_exception
+        return unavailable(error) if isinstance(error, OSError) else None
+
+
+async def connect(*args: Any, **options: Any) -> asyncpg.Connection:
+    """Connect as `asyncpg.connect` does, or raise DatabaseUnavailableError."""
+    try:
+        return await asyncpg.connect(*args, **options)
+    except OSError as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: OSError) -> DatabaseUnavailableError:
+    """Return the typed form of an error of the network; TimeoutError is one."""
+    return DatabaseUnavailableError(f"{type(error).__name__}: {error}")
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Return the error of asyncpg, or of the network, that another error wraps."""
+    if isinstance(error, DatabaseUnavailableError):
+        return error.__cause__ or error
+    wrapped = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(wrapped, EmulatedDBAPIException):
+        # SQLAlchemy's InvalidCachedStatementError keeps its origin as the cause only.
+        wrapped = wrapped.orig or wrapped.__cause__
+    return wrapped or error
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return the SQLSTATE that PostgreSQL reported, or an empty string."""
+    return getattr(driver_error(error), "sqlstate", None) or ""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same statement may succeed later."""
+    if isinstance(error, DatabaseUnavailableError | PoolTimeoutError):
+        return True
+    if sqlstate(error)[:2] in TRANSIENT:
+        return True
+    return is_outdated(error) or is_connection_lost(error)
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Return whether the connection broke: a new one may work at once."""
+    if isinstance(error, DatabaseUnavailableError):
+        return isinstance(error.__cause__, ConnectionError)
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    broken = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+    return lost or isinstance(driver_error(error), broken)
+
+
+def is_outdated(error: BaseException) -> bool:
+    """Return whether the schema changed under a prepared statement.
+
+    The first statement to notice fails; its connection then prepares it again.
+    """
+    outdated = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+    return isinstance(driver_error(error), outdated)
+
+
+def conflicting_fields(error: BaseException) -> list[str]:
+    """Return the columns of the violated constraint."""
+    # PostgreSQL names the columns, and then the values: "Key (name)=(x) already exists."
+    detail = getattr(driver_error(error), "detail", None) or ""
+    key = re.match(r"Key \((\w+(?:, \w+)*)\)=", detail)
+    return key[1].split(", ") if key else []
