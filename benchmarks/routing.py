@@ -8,7 +8,7 @@ import asyncio
 import statistics
 from time import process_time
 
-from app.core.routing import FeatureRouter
+from app.core.http.routing import FeatureRouter
 from fastapi import APIRouter, FastAPI, Response
 from starlette.types import ASGIApp, Message
 

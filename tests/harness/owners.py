@@ -12,8 +12,17 @@ def is_the_team_s(path: Path) -> bool:
 
 
 def team_owned() -> list[str]:
+    """Return what is rendered once: an update excludes it."""
+    return _excluded("update")
+
+
+def moved() -> list[str]:
+    """Return the old paths of modules that moved: only an update keeps them."""
+    return _excluded("copy")
+
+
+def _excluded(operation: str) -> list[str]:
     text = (ROOT / "copier.yml").read_text()
-    (block,) = re.findall(
-        r'_copier_operation == "update" %}\n(.*?)# {% endif', text, re.DOTALL
-    )
+    condition = f'_copier_operation == "{operation}" %}}'
+    (block,) = re.findall(rf"{re.escape(condition)}\n(.*?)# {{% endif", text, re.DOTALL)
     return block.split()

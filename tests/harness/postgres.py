@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.harness.project import ROOT, Project, free_port
 
 spec = importlib.util.spec_from_file_location(
-    "local_postgres", ROOT / "template" / "app" / "core" / "local_postgres.py"
+    "local_postgres", ROOT / "template" / "app" / "core" / "db" / "local_postgres.py"
 )
 local_postgres = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(local_postgres)

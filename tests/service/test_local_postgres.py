@@ -16,7 +16,7 @@ from tests.harness.types import Render
 STOP_TIMEOUT_SECONDS = 20
 KEEP = """
 import sys, time
-from app.core.local_postgres import start
+from app.core.db.local_postgres import start
 start()
 print("ready", flush=True)
 time.sleep(float(sys.argv[1]))
@@ -24,7 +24,7 @@ time.sleep(float(sys.argv[1]))
 QUERY = """
 import asyncio, asyncpg
 from sqlalchemy import make_url
-from app.core.local_postgres import start
+from app.core.db.local_postgres import start
 url = make_url(start())
 connect = asyncpg.connect(host=url.query["host"], port=5432, user="postgres", database="postgres")
 async def main():

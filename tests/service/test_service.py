@@ -157,7 +157,7 @@ def test_a_database_that_is_not_there_is_named_in_a_sentence(
 ) -> None:
     script = """
 import os, subprocess
-from app.core.local_postgres import start
+from app.core.db.local_postgres import start
 
 url = start().replace("/postgres?", "/none?")
 subprocess.run(["dev"], env={**os.environ, "DATABASE_URL": url})
@@ -192,7 +192,7 @@ def test_with_a_database_url_nothing_of_the_local_postgres_is_loaded(
 
     modules = json.loads(result.stdout.splitlines()[-1])
     assert "app.core.database" in modules
-    assert "app.core.local_postgres" not in modules
+    assert "app.core.db.local_postgres" not in modules
     assert not [module for module in modules if module.startswith("embedded")]
 
 

@@ -21,7 +21,7 @@ from tests.harness.history import (
     start,
     update,
 )
-from tests.harness.owners import is_the_team_s
+from tests.harness.owners import is_the_team_s, moved
 from tests.harness.project import ROOT, Project
 from tests.harness.team import (
     EDITS,
@@ -284,10 +284,58 @@ def test_an_answer_once_accepted_is_accepted_for_ever(
 
 def test_no_released_path_is_gone(history: Project, tmp_path: Path) -> None:
     """A path that the template deletes or renames takes the team's edits with it."""
-    newest = start(history, tmp_path / "newest", WORKING_TREE).files()
     for version in RELEASES:
-        released = start(history, tmp_path / version, version).files()
-        assert set(released) <= set(newest), version
+        project = start(history, tmp_path / version, version)
+        commit(project)
+        released = project.files()
+
+        update(project, WORKING_TREE)
+
+        assert set(released) <= set(project.files()), version
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.10.0"])
+def test_an_edit_in_a_module_that_moved_is_a_conflict_and_never_lost(
+    history: Project, tmp_path: Path, version: str
+) -> None:
+    project = start(history, tmp_path / "project", version)
+    work = Work(project)
+    edited = [path for path in moved() if (project.path / path).exists()]
+    for path in edited:
+        work.append(path, "\n\nTEAM = True\n")
+        work.change(path, r'(?s)\A""".*?"""\n', '"""As the team has it."""\n')
+    commit(project)
+
+    update(project, WORKING_TREE)
+
+    unmerged = project.git("diff", "--name-only", "--diff-filter=U").split()
+    assert sorted(unmerged) == sorted(edited)
+    assert work.lost() == []
+
+
+def test_a_service_never_sees_the_old_path_of_a_module_that_moved_before_it(
+    history: Project, tmp_path: Path
+) -> None:
+    project = start(history, tmp_path / "project", WORKING_TREE)
+    commit(project)
+    update(project, TOMORROW)
+
+    assert_clean(project)
+    assert [path for path in moved() if (project.path / path).exists()] == []
+
+
+def test_an_example_of_before_the_move_still_works(
+    history: Project, tmp_path: Path
+) -> None:
+    """It is the team's, and imports from the old paths for as long as it stays."""
+    project = start(history, tmp_path / "project", "0.10.0")
+    commit(project)
+    update(project, WORKING_TREE)
+    project.run("uv", "sync", "--quiet")
+
+    for command in ("ruff check", "ruff format --check", "ty check"):
+        project.run(*command.split())
+    project.run("pytest", "-W", "error", "-n", "2", "--override-ini=addopts=")
 
 
 def test_the_releases_are_those_of_the_changelog() -> None:

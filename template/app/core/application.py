@@ -6,11 +6,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.core import health
 from app.core.config import settings
-from app.core.database_errors import DatabaseFailures
-from app.core.envelope import put_in_envelope
-from app.core.errors import add_error_handlers
+from app.core.http.boundary import put_in_envelope
+from app.core.http.database_failures import DatabaseFailures
+from app.core.http.error_handlers import add_error_handlers
+from app.core.http.openapi import document_problems
 from app.core.logging import configure_logging
-from app.core.problems import document_problems
 
 
 def set_up(app: FastAPI) -> None:

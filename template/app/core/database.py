@@ -8,8 +8,8 @@ from sqlalchemy import MetaData, event
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
-from app.core.compiled_reads import Reader
 from app.core.config import settings
+from app.core.db.compiled_reads import Reader
 from app.core.db.engines import EngineOptions, make_engine, make_replica_engine
 
 

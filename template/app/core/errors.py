@@ -1,20 +1,8 @@
-"""What a service raises when a request cannot be done, and how it is answered."""
+"""The errors that a service raises for a request that cannot be done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
-from sqlalchemy.orm.exc import StaleDataError
-from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
-
-from app.core.problems import Problem
-
-MAX_ERRORS = 20
-MAX_LENGTH = 200
 
 
 class ServiceError(Exception):
@@ -49,66 +37,3 @@ class InvalidError(ServiceError):
         super().__init__(detail)
         error = {"loc": loc, "msg": detail, "type": "value_error"}
         self.members = {"errors": [error]}
-
-
-def add_error_handlers(app: FastAPI) -> None:
-    """Answer what services, validation and the framework raise with a problem."""
-
-    @app.exception_handler(ServiceError)
-    async def _(request: Request, error: ServiceError) -> Problem:
-        return Problem(error.status, str(error), **error.members)
-
-    @app.exception_handler(StaleDataError)
-    async def _(request: Request, error: StaleDataError) -> Problem:
-        return Problem(
-            HTTPStatus.PRECONDITION_FAILED,
-            "It was changed at the same time: read it again.",
-        )
-
-    @app.exception_handler(RequestValidationError)
-    async def _(request: Request, error: RequestValidationError) -> Problem:
-        # Required, as the OpenAPI document says, but with a status of its own.
-        if [part["loc"] for part in error.errors()] == [("header", "If-Match")]:
-            return Problem(
-                HTTPStatus.PRECONDITION_REQUIRED,
-                "Send the ETag of the version to change in the header If-Match.",
-            )
-        return Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "The request is not valid.",
-            errors=_fields(error.errors()),
-        )
-
-    @app.exception_handler(HTTPException)
-    async def _(request: Request, error: HTTPException) -> Problem:
-        headers = dict(error.headers or {})
-        is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-        # What is mounted has named its own already.
-        if is_method and (methods := _methods(request)):
-            headers["Allow"] = ", ".join(sorted(methods))
-        return Problem(error.status_code, error.detail, headers=headers)
-
-
-def _methods(request: Request) -> set[str]:
-    """Return all methods of a path: the framework names those of one route only."""
-    return {
-        method
-        for route in iter_route_contexts(request.app.routes)
-        if route.path and compile_path(route.path)[0].match(request.url.path)
-        for method in route.methods or ()
-    }
-
-
-def _fields(errors: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return where and why, but never the value: it may be a secret, or endless."""
-    return [
-        {
-            "loc": [
-                part if isinstance(part, int) else str(part)[:MAX_LENGTH]
-                for part in error["loc"]
-            ],
-            "msg": error["msg"][:MAX_LENGTH],
-            "type": error["type"],
-        }
-        for error in errors[:MAX_ERRORS]
-    ]

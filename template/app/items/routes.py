@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from app.core.database import ReaderDep, ReadSessionDep, SessionDep
-from app.core.etags import (
+from app.core.db.pagination import Page
+from app.core.http.etags import (
     ETAG,
     ETAG_AND_LOCATION,
     NOT_MODIFIED,
@@ -16,10 +17,9 @@ from app.core.etags import (
     etag,
     is_known,
 )
-from app.core.idempotency import OnceDep
-from app.core.pagination import Page
-from app.core.problems import problems
-from app.core.routing import FeatureRouter
+from app.core.http.idempotency import OnceDep
+from app.core.http.openapi import problems
+from app.core.http.routing import FeatureRouter
 from app.items import service
 from app.items.schemas import (
     ItemCreate,

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.core.db.pagination import PageQuery
 from app.core.json_types import JSON_NUMBER, LINE, TEXT
-from app.core.pagination import PageQuery
 
 Name = Annotated[
     str, StringConstraints(max_length=100, pattern=LINE), Field(examples=["Lamp"])

@@ -7,10 +7,10 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from app.core.compiled_pages import CompiledPages
-from app.core.compiled_reads import CompiledRead, Reader
+from app.core.db.compiled_pages import CompiledPages
+from app.core.db.compiled_reads import CompiledRead, Reader
+from app.core.db.pagination import Order, Page
 from app.core.errors import NotFoundError, PreconditionFailedError
-from app.core.pagination import Order, Page
 from app.items.schemas import (
     ItemCreate,
     ItemQuery,

@@ -56,7 +56,7 @@ class VersionMixin(TimestampMixin):
     """The times, and `version`, which every UPDATE counts up.
 
     An UPDATE or a DELETE of a version that is no longer there raises StaleDataError: of
-    two who change a row at once, one is told, as 412. `app.core.etags` shows it to clients.
+    two who change a row at once, one is told, as 412. `app.core.http.etags` shows it to clients.
     """
 
     version: Mapped[int] = mapped_column(sort_order=99)

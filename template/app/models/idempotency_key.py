@@ -3,7 +3,7 @@
 from sqlalchemy import Index
 
 from app.core.database import Base
-from app.core.idempotency import IdempotencyKeyMixin
+from app.core.http.idempotency import IdempotencyKeyMixin
 from app.models.base import CreatedAtMixin
 
 

@@ -28,9 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_e
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
 
 from app.core.application import set_up
-from app.core.compiled_reads import CompiledRead, Reader
 from app.core.config import settings
 from app.core.database import ReaderDep, engine, get_reader, read_engine, reader
+from app.core.db.compiled_reads import CompiledRead, Reader
 from tests.conftest import client_of
 
 

@@ -13,9 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 
-from app.core import database_errors
 from app.core.application import set_up
-from app.core.compiled_reads import CompiledRead, Reader
 from app.core.config import settings
 from app.core.database import (
     ReadSessionDep,
@@ -24,8 +22,10 @@ from app.core.database import (
     options,
     read_session_factory,
 )
+from app.core.db.compiled_reads import CompiledRead, Reader
 from app.core.db.engines import make_engine
 from app.core.db.failures import DatabaseUnavailableError
+from app.core.http import database_failures
 from tests.conftest import client_of
 
 app = FastAPI()
@@ -174,7 +174,7 @@ async def test_the_victim_of_a_deadlock_is_tried_again_if_it_may_be_repeated(
 async def test_a_request_with_a_long_body_is_not_kept_to_be_tried_again(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_errors, "MAX_KEPT_BYTES", 1000)
+    monkeypatch.setattr(database_failures, "MAX_KEPT_BYTES", 1000)
     long = "x" * 1000
     victims.clear()
 

@@ -12,10 +12,10 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 
-from app.core import disconnect
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.errors import ConflictError, NotFoundError
+from app.core.http import deadline
 from tests.conftest import client_of
 
 app = FastAPI()
@@ -230,7 +230,7 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[AsyncClient]:
 async def test_a_request_that_takes_too_long_is_ended(
     hasty: AsyncClient, monkeypatch: pytest.MonkeyPatch, watch_after: float
 ) -> None:
-    monkeypatch.setattr(disconnect, "WATCH_AFTER_SECONDS", watch_after)
+    monkeypatch.setattr(deadline, "WATCH_AFTER_SECONDS", watch_after)
 
     response = await hasty.get("/endless")
 

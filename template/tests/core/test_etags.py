@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from app.core.application import set_up
 from app.core.errors import PreconditionFailedError
-from app.core.etags import IfMatch, IfNoneMatch, is_known
+from app.core.http.etags import IfMatch, IfNoneMatch, is_known
 from tests.conftest import client_of
 
 NEWEST = 3

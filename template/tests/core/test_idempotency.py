@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 from app.core.application import set_up
 from app.core.database import engine
 from app.core.errors import ConflictError
-from app.core.idempotency import IdempotencyKeyMixin, OnceDep
+from app.core.http.idempotency import IdempotencyKeyMixin, OnceDep
 from tests.conftest import client_of
 
 app = FastAPI()

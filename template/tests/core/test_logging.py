@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 READ_TWICE = """
 import asyncio
 from sqlalchemy import literal, select
-from app.core.compiled_reads import CompiledRead
+from app.core.db.compiled_reads import CompiledRead
 from app.core.database import engine, read_session_factory, reader
 from app.core.logging import configure_logging
 

@@ -20,10 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
-from app.core.compiled_pages import CompiledPages
 from app.core.database import reader
+from app.core.db.compiled_pages import CompiledPages
+from app.core.db.pagination import Order, PageQuery, Rows, get_page
 from app.core.errors import InvalidError
-from app.core.pagination import Order, PageQuery, Rows, get_page
 from app.models import UUIDPrimaryKeyMixin
 
 NEW_YEAR = datetime(2026, 1, 1, 12, 30, 15, 123456, UTC)

@@ -15,10 +15,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.types import Message
 
-from app.core import pool
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.database import SessionDep, async_session_factory, engine, options
+from app.core.db import pool
 from app.core.db.engines import make_engine
 from app.core.db.failures import DatabaseUnavailableError
 from tests.conftest import client_of

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.core import replica
-from app.core.compiled_reads import CompiledRead, Reader
 from app.core.config import settings
 from app.core.database import engine, options
+from app.core.db import replica
+from app.core.db.compiled_reads import CompiledRead, Reader
 from app.core.db.engines import make_replica_engine
 
 

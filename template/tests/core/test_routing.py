@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.core.routing import FeatureRouter
+from app.core.http.routing import FeatureRouter
 
 
 class Watched(APIRoute):

@@ -7,9 +7,9 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.db.failures import connect, type_failures
-from app.core.pool import FairPool, replace_dead_connections
-from app.core.replica import ReplicaFallback
-from app.core.slow_statements import log_slow_statements
+from app.core.db.pool import FairPool, replace_dead_connections
+from app.core.db.replica import ReplicaFallback
+from app.core.db.slow_statements import log_slow_statements
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,151 @@
+"""Maps failures of the database to responses, and retries once where that is safe."""
+
+import logging
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.db.failures import (
+    DATABASE_ERRORS,
+    conflicting_fields,
+    driver_error,
+    is_connection_lost,
+    is_outdated,
+    is_transient,
+    sqlstate,
+)
+from app.core.http.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+# A longer body is not kept, and its request not retried.
+MAX_KEPT_BYTES = 1_000_000
+REPEATABLE_BY = {b"idempotency-key", b"if-match"}
+CONFLICTS = {
+    "23505": "Another record already has this {fields}.",
+    "23503": "{fields} refers to a record that does not exist or is still in use.",
+    "23P01": "Conflicts with another record on {fields}.",
+}
+
+
+class DatabaseFailures:
+    """Responds with a problem where the database fails, after one retry where it is safe.
+
+    Innermost of the middleware, around the routes, whose sessions commit. The retry hides
+    a restart of PostgreSQL, or a lost connection, from reads; and a transaction that was
+    rolled back in favor of another (a deadlock, a serialization failure) from requests
+    that may be repeated.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        body = KeptBody(receive)
+        untouched = dict(scope)
+        retried = False
+        while True:
+            try:
+                await self.app(scope, body.receive, send_and_note)
+            except DATABASE_ERRORS as error:
+                problem = problem_for(error)
+                if started or problem is None:
+                    raise
+                if not retried and body.is_whole and _may_retry(scope, error):
+                    retried = True
+                    body.rewind()
+                    scope.clear()
+                    scope.update(untouched)
+                    continue
+                await problem(scope, receive, send)
+            return
+
+
+class KeptBody:
+    """The body of a request, kept to be received once more.
+
+    Without it a route that reads the body again waits for messages that never come.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._room = MAX_KEPT_BYTES
+        self._kept: list[Message] = []
+        self._again: Iterator[Message] = iter(())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was received can be received again."""
+        return self._room >= 0
+
+    async def receive(self) -> Message:
+        """Return the next message: a kept one, or a new one."""
+        for message in self._again:
+            return message
+        message = await self._receive()
+        self._room -= len(message.get("body", b""))
+        if self.is_whole:
+            self._kept.append(message)
+        else:
+            self._kept.clear()
+        return message
+
+    def rewind(self) -> None:
+        """Start over with the first message."""
+        self._again = iter(self._kept)
+
+
+def problem_for(error: Exception) -> Problem | None:
+    """Return the response to a failure, or None where the service itself is wrong."""
+    state = sqlstate(error)
+    # The text of the error would show values, and hashes or tokens among them.
+    name = type(driver_error(error)).__name__
+    logger.warning("database error: %s %s", name, state)
+    if state in CONFLICTS:
+        fields = conflicting_fields(error)
+        detail = CONFLICTS[state].format(fields=" and ".join(fields) or "value")
+        return Problem(HTTPStatus.CONFLICT, detail, fields=fields)
+    if state[:2] in {"22", "23"}:
+        return Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The request holds a value that cannot be stored.",
+        )
+    if isinstance(error, PoolTimeoutError):
+        return _unavailable("The service is busy. Try again.")
+    if is_transient(error):
+        return _unavailable("The database is unavailable. Try again.")
+    return None
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+
+
+def _may_retry(scope: Scope, error: Exception) -> bool:
+    """Return whether to retry at once: not after a timeout, which would only double it.
+
+    Whether a write took effect is unknown after its connection was lost, so only reads
+    are retried then. A write must be idempotent (RFC 9110, section 9.2.2), or made so by
+    the client with a header that is for this.
+    """
+    if scope["method"] in {"GET", "HEAD"}:
+        return (
+            is_connection_lost(error)
+            or is_outdated(error)
+            or sqlstate(error).startswith("40")
+        )
+    names = {name for name, _ in scope["headers"]}
+    may_repeat = scope["method"] in {"PUT", "DELETE"} or names & REPEATABLE_BY
+    return bool(may_repeat) and sqlstate(error).startswith("40")

@@ -1,0 +1,48 @@
+"""Problem documents: the body of every error (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from asgi_correlation_id import correlation_id
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+
+class Problem(Response):
+    """A response that says what went wrong; a 503 says when to try again."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        status = int(status)
+        headers = dict(headers or {})
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        content = {
+            "title": phrase(status),
+            "status": status,
+            "detail": detail,
+            "request_id": correlation_id.get(),
+            **members,
+        }
+        # As ASCII, for what a client sent back may not be encodable otherwise.
+        super().__init__(json.dumps(content).encode(), status, headers)
+
+
+def phrase(status: int) -> str:
+    """Return what a status is called, or "Error" for one that no standard knows."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
