@@ -367,7 +367,7 @@ def test_a_request_repeated_at_once_is_done_once(
                 statuses[response.status_code] += 1
                 if response.status_code == 201:
                     return response.headers["location"]
-                assert "still being done" in response.json()["detail"]
+                assert "still in progress" in response.json()["detail"]
 
         return set(await asyncio.gather(*map(one, range(100))))
 

@@ -175,4 +175,4 @@ def test_production_refuses_the_password_of_compose(
     )
 
     assert result.returncode == 1
-    assert "has a password that everybody knows" in result.stdout
+    assert "has a well-known password" in result.stdout

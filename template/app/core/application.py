@@ -1,4 +1,4 @@
-"""What every service has, whatever it is for."""
+"""Wires the middleware, error handlers and health routes into the application."""
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -6,7 +6,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.core import health
 from app.core.config import settings
-from app.core.http.boundary import put_in_envelope
+from app.core.http.boundary import add_request_boundary
 from app.core.http.database_failures import DatabaseFailures
 from app.core.http.error_handlers import add_error_handlers
 from app.core.http.openapi import document_problems
@@ -14,12 +14,12 @@ from app.core.logging import configure_logging
 
 
 def set_up(app: FastAPI) -> None:
-    """Add the health routes, and what makes every response true and alike."""
+    """Add everything that a service has in common with every other service."""
     configure_logging()
     app.include_router(health.router)
     add_error_handlers(app)
     app.max_body_size = settings.MAX_BODY_BYTES
-    # The first is the innermost. What a team adds afterwards is around all of these.
+    # The first is the innermost. Middleware that a team adds later wraps all of these.
     app.add_middleware(DatabaseFailures)
     if settings.CORS_ORIGINS:
         app.add_middleware(
@@ -31,5 +31,5 @@ def set_up(app: FastAPI) -> None:
         )
     if "*" not in settings.ALLOWED_HOSTS:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS)
-    put_in_envelope(app, timeout=settings.REQUEST_TIMEOUT)
+    add_request_boundary(app, timeout=settings.REQUEST_TIMEOUT)
     document_problems(app)

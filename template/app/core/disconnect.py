@@ -1,5 +1,5 @@
-"""Moved to `app.core.http.deadline`; import from there before 1.0, which drops this module."""
+"""Moved to `app.core.http.deadline`; import from there: 1.0 drops this path."""
 
-from app.core.http.deadline import Client
+from app.core.http.deadline import RequestDeadline as Client
 
 __all__ = ["Client"]

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ServiceError(Exception):
-    """A request that cannot be done; its text is shown to the client."""
+    """A request that cannot be done; its message is shown to the client."""
 
     status = HTTPStatus.BAD_REQUEST
     members: Mapping[str, Any] = {}
@@ -29,7 +29,7 @@ class PreconditionRequiredError(ServiceError):
 
 
 class InvalidError(ServiceError):
-    """A part of the request that only the service could judge, by its path into it."""
+    """An invalid part of the request, found by the service: `loc` is the path to it."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 

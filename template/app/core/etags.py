@@ -1,4 +1,4 @@
-"""Moved to `app.core.http.etags`; import from there before 1.0, which drops this module."""
+"""Moved to `app.core.http.etags`; import from there: 1.0 drops this path."""
 
 from app.core.http.etags import (
     ETAG,
@@ -8,8 +8,8 @@ from app.core.http.etags import (
     IfNoneMatch,
     Versions,
     etag,
-    is_known,
 )
+from app.core.http.etags import not_modified as is_known
 
 __all__ = [
     "ETAG",

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it is ready to serve: for load balancers."""
+"""Liveness and readiness probes."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 READY_TIMEOUT_SECONDS = 1.5
 
 router = APIRouter(tags=["health"])
-# Set when the service is about to stop, so that no more requests are sent to it.
+# Set when the service is about to stop, so that it is sent no more requests.
 draining = threading.Event()
 
 
@@ -30,7 +30,7 @@ class Health(BaseModel):
 
 @router.get("/livez", operation_id="livez")
 async def livez() -> Health:
-    """Answer at all: asks nothing of the database."""
+    """Respond without asking the database."""
     return Health(status="ok")
 
 
@@ -40,7 +40,7 @@ async def livez() -> Health:
     responses={503: {"model": Health, "description": "Not ready"}},
 )
 async def readyz(response: Response) -> Health:
-    """Answer 200 when the database does, and has the schema that this code needs."""
+    """Respond with 200 when the database is there and has the schema of this release."""
     status = "stopping" if draining.is_set() else await _database_status()
     if status != "ok":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -54,8 +54,8 @@ async def _database_status() -> str:
     except (TimeoutError, *DATABASE_ERRORS):
         return "database unavailable"
     heads, known = _revisions()
-    # A revision unknown here comes from a newer release: it must suit this one too,
-    # or no rolling update could be.
+    # An unknown revision comes from a newer release. It must suit this release too, or no
+    # rolling update would be possible.
     if applied != heads and applied <= known:
         return "database schema behind: run alembic upgrade head"
     return "ok"
@@ -74,7 +74,7 @@ async def _applied_revisions() -> frozenset[str]:
 
 @cache
 def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """Return the newest and all revisions that this code comes with."""
+    """Return the heads and all revisions of this release."""
     scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
     known = (script.revision for script in scripts.walk_revisions())
     return frozenset(scripts.get_heads()), frozenset(known)

@@ -1,5 +1,18 @@
-"""Moved to `app.core.http.idempotency`; import from there before 1.0, which drops this module."""
+"""Moved to `app.core.http.idempotency`; import from there: 1.0 drops this path."""
 
-from app.core.http.idempotency import IdempotencyKeyMixin, Once, OnceDep
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Response
+
+from app.core.http.idempotency import Idempotency as Once
+from app.core.http.idempotency import IdempotencyDep, IdempotencyKeyMixin
 
 __all__ = ["IdempotencyKeyMixin", "Once", "OnceDep"]
+
+
+async def _once(idempotency: IdempotencyDep) -> Callable[..., Awaitable[Response]]:
+    return idempotency.replay_or_run
+
+
+OnceDep = Annotated[Callable[..., Awaitable[Response]], Depends(_once)]

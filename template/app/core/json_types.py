@@ -1,4 +1,4 @@
-"""What makes Pydantic's types as strict as JSON Schema, where they are more generous."""
+"""Types that are as strict as their JSON Schema, where Pydantic is lenient."""
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -10,11 +10,11 @@ def _number(value: object) -> object:
     return value
 
 
-# For an int, last in Annotated[…]: takes 1 and 1.0, but neither true nor "1".
+# For an int, last in Annotated[…]: accepts 1 and 1.0, but neither true nor "1".
 JSON_NUMBER = BeforeValidator(_number)
 
-# For a str, as its pattern: PostgreSQL stores no NUL; a line has no control character,
-# such as the end of a line, and no space at its ends.
-# Without \s, which means another set of characters to each regular expression engine.
+# Patterns for a str. PostgreSQL cannot store NUL. A line has no control character, which
+# includes line breaks, and no space at either end. They avoid \s, which matches different
+# characters in each regular expression engine.
 TEXT = r"^[^\x00]*$"
 LINE = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"

@@ -13,9 +13,9 @@ from app.core.config import settings
 
 
 def configure_logging() -> None:
-    """Send what every library logs, uvicorn and SQLAlchemy too, through one formatter.
+    """Send the log of every library, uvicorn and SQLAlchemy too, through one formatter.
 
-    Log with the standard library: what is passed as `extra` becomes fields.
+    Log with the standard library: entries of `extra` become fields.
     """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -59,7 +59,7 @@ def configure_logging() -> None:
 
 
 def _drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn's line once more, with colors.
+    event.pop("color_message", None)  # uvicorn repeats its line with colors.
     return event
 
 

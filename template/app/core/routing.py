@@ -1,4 +1,4 @@
-"""Moved to `app.core.http.routing`; import from there before 1.0, which drops this module."""
+"""Moved to `app.core.http.routing`; import from there: 1.0 drops this path."""
 
 from app.core.http.routing import FeatureRouter
 

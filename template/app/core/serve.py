@@ -11,15 +11,15 @@ import uvicorn
 from app.core import health
 from app.core.config import settings
 
-# Many requests at once are more objects than the 700 or 2,000 after which Python looks for
-# cycles, in vain: with 64 of them that was a quarter of the CPU time of reading a row.
+# Concurrent requests allocate more than the 700 or 2,000 objects after which Python runs
+# its cycle collector, for nothing: with 64 requests that took a quarter of the CPU time.
 OBJECTS_UNTIL_COLLECTION = 10_000
 
 
 class Server(uvicorn.Server):
-    """Says that it is no longer ready before it stops to listen.
+    """Reports not-ready before it stops listening.
 
-    A load balancer goes on sending requests until it has noticed.
+    A load balancer keeps sending requests until it notices.
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -28,19 +28,19 @@ class Server(uvicorn.Server):
         elif sig == signal.SIGTERM and not health.draining.is_set():
             health.draining.set()
             timer = threading.Timer(settings.DRAIN_SECONDS, self._stop)
-            # Does not hold up the end that a second signal asks for.
+            # Does not delay the exit that a second signal asks for.
             timer.daemon = True
             timer.start()
         else:
             self._stop()
 
     def _stop(self) -> None:
-        # Not the signal again, as uvicorn does when all is done: the exit code is 0.
+        # Does not raise the signal again at the end, as uvicorn would: the exit code is 0.
         self.should_exit = True
 
 
 def main() -> None:
-    """Serve until SIGTERM, and end when the requests in flight have been answered."""
+    """Serve until SIGTERM, and exit when the requests in flight are done."""
     parser = argparse.ArgumentParser("serve", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", default=8000, type=int, help="default: %(default)s")

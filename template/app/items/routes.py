@@ -15,9 +15,9 @@ from app.core.http.etags import (
     IfMatch,
     IfNoneMatch,
     etag,
-    is_known,
+    not_modified,
 )
-from app.core.http.idempotency import OnceDep
+from app.core.http.idempotency import IdempotencyDep
 from app.core.http.openapi import problems
 from app.core.http.routing import FeatureRouter
 from app.items import service
@@ -41,7 +41,7 @@ router = FeatureRouter(prefix="/items", tags=["items"])
     responses={201: ETAG_AND_LOCATION, **problems(409)},
 )
 async def create_item(
-    request: Request, session: SessionDep, once: OnceDep, new: ItemCreate
+    request: Request, session: SessionDep, idempotency: IdempotencyDep, new: ItemCreate
 ) -> Response:
     """Add an item; its name must be new."""
 
@@ -54,14 +54,14 @@ async def create_item(
             media_type="application/json",
         )
 
-    return await once(IdempotencyKey, create)
+    return await idempotency.replay_or_run(IdempotencyKey, create)
 
 
 @router.get("")
 async def list_items(
     reader: ReaderDep, query: Annotated[ItemQuery, Query()]
 ) -> Page[ItemRead]:
-    """List items, the oldest first unless `sort` says otherwise."""
+    """List items, oldest first unless `sort` says otherwise."""
     return await service.list_items(reader, query)
 
 
@@ -78,7 +78,7 @@ async def get_item(
 ) -> ItemRead | Response:
     item = await service.get_item(reader, item_id)
     response.headers["ETag"] = etag(item.version)
-    if is_known(if_none_match, item.version):
+    if not_modified(if_none_match, item.version):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=response.headers)
     return item
 
@@ -95,7 +95,7 @@ async def update_item(
     expected: IfMatch,
     response: Response,
 ) -> Item:
-    """Change the fields that are sent; the others stay as they are."""
+    """Change the fields that are sent and leave the others alone."""
     item = await service.update_item(session, item_id, changes, expected=expected)
     response.headers["ETag"] = etag(item.version)
     return item

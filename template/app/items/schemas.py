@@ -1,4 +1,4 @@
-"""What a client sends about an item, and what it gets."""
+"""The request and response bodies of the items."""
 
 import uuid
 from datetime import datetime
@@ -33,7 +33,7 @@ class ItemCreate(BaseModel):
 
 
 class ItemUpdate(BaseModel):
-    """The fields to change; one that is left out stays as it is."""
+    """The fields to change; a field that is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 

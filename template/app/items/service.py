@@ -1,4 +1,4 @@
-"""What can be done with items, in the database's terms."""
+"""Operations on items, in the database's terms."""
 
 import uuid
 from collections.abc import Container
@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 
 from app.core.db.compiled_pages import CompiledPages
 from app.core.db.compiled_reads import CompiledRead, Reader
-from app.core.db.pagination import Order, Page
+from app.core.db.pagination import Keyset, Page
 from app.core.errors import NotFoundError, PreconditionFailedError
 from app.items.schemas import (
     ItemCreate,
@@ -21,11 +21,11 @@ from app.items.schemas import (
 )
 from app.models import Item, Note
 
-ORDERS: dict[Sort, Order] = {
-    "created_at": Order(Item.created_at, Item.id),
-    "-created_at": Order(Item.created_at, Item.id, descending=True),
-    "quantity": Order(Item.quantity, Item.id),
-    "-quantity": Order(Item.quantity, Item.id, descending=True),
+ORDERS: dict[Sort, Keyset] = {
+    "created_at": Keyset(Item.created_at, Item.id),
+    "-created_at": Keyset(Item.created_at, Item.id, descending=True),
+    "quantity": Keyset(Item.quantity, Item.id),
+    "-quantity": Keyset(Item.quantity, Item.id, descending=True),
 }
 ONE = CompiledRead(select(Item).where(Item.id == bindparam("id")), ItemRead)
 ITEMS = CompiledPages(
@@ -61,7 +61,7 @@ async def update_item(
     *,
     expected: Container[int],
 ) -> Item:
-    """Change an item whose version is an expected one, or raise."""
+    """Change an item if its version is an expected one, or raise."""
     item = await _get_expected(session, item_id, expected)
     for field, value in changes.model_dump().items():
         setattr(item, field, value)
@@ -72,7 +72,7 @@ async def update_item(
 async def delete_item(
     session: AsyncSession, item_id: uuid.UUID, *, expected: Container[int]
 ) -> None:
-    """Delete an item, and its notes, whose version is an expected one, or raise."""
+    """Delete an item and its notes if its version is an expected one, or raise."""
     await session.delete(await _get_expected(session, item_id, expected))
 
 
@@ -84,7 +84,7 @@ async def _get_expected(
         raise _not_found(item_id)
     if item.version not in expected:
         raise PreconditionFailedError(
-            f"Item {item_id} has another version by now: read it again."
+            f"Item {item_id} has another version by now. Fetch it again."
         )
     return item
 

@@ -1,4 +1,4 @@
-"""The columns that tables have in common."""
+"""Columns that tables have in common."""
 
 import uuid
 from datetime import datetime
@@ -18,7 +18,7 @@ class UUIDPrimaryKeyMixin:
 
 
 class IdentityPrimaryKeyMixin:
-    """A bigint key that PostgreSQL counts up, for append-only rows such as an audit log."""
+    """A bigint key that PostgreSQL generates, for append-only rows such as an audit log."""
 
     id: Mapped[int] = mapped_column(
         BigInteger, Identity(always=True), primary_key=True, sort_order=-100
@@ -26,7 +26,7 @@ class IdentityPrimaryKeyMixin:
 
 
 class CreatedAtMixin:
-    """The start of the transaction that inserted the row, by the clock of PostgreSQL."""
+    """The start of the transaction that inserted the row, by PostgreSQL's clock."""
 
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), sort_order=100
@@ -40,8 +40,8 @@ class TimestampMixin(CreatedAtMixin):
     `**TimestampMixin.__mapper_args__`.
     """
 
-    # Reads the new updated_at with the UPDATE itself: reading it afterwards would be a
-    # lazy load, which an async session refuses.
+    # Fetches the new updated_at with the UPDATE itself: fetching it later would be a lazy
+    # load, which an async session refuses.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
     updated_at: Mapped[datetime] = mapped_column(
@@ -53,10 +53,11 @@ class TimestampMixin(CreatedAtMixin):
 
 
 class VersionMixin(TimestampMixin):
-    """The times, and `version`, which every UPDATE counts up.
+    """The times, and a `version` that every UPDATE increments.
 
-    An UPDATE or a DELETE of a version that is no longer there raises StaleDataError: of
-    two who change a row at once, one is told, as 412. `app.core.http.etags` shows it to clients.
+    An UPDATE or DELETE of a version that is no longer current raises StaleDataError: of
+    two concurrent changes, the second is a 412. `app.core.http.etags` shows the version to
+    clients.
     """
 
     version: Mapped[int] = mapped_column(sort_order=99)

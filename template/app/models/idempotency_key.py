@@ -1,4 +1,4 @@
-"""The table of the answers that are given again to a request that is repeated."""
+"""The table of responses that are replayed to repeated requests."""
 
 from sqlalchemy import Index
 

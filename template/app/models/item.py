@@ -13,7 +13,7 @@ class Item(UUIDPrimaryKeyMixin, VersionMixin, Base):
     __tablename__ = "item"
     __table_args__ = (
         CheckConstraint("quantity >= 0", name="quantity_not_negative"),
-        # One for each order of the list.
+        # One for each sort order of the list.
         Index(None, "created_at", "id"),
         Index(None, "quantity", "id"),
     )
@@ -22,7 +22,7 @@ class Item(UUIDPrimaryKeyMixin, VersionMixin, Base):
     description: Mapped[str | None] = mapped_column(String(1000))
     quantity: Mapped[int]
 
-    # PostgreSQL deletes them with the item; a query says when it wants to have them.
+    # PostgreSQL deletes them with the item; a query loads them only if it asks to.
     notes: Mapped[list["Note"]] = relationship(
         cascade="all, delete-orphan",
         lazy="raise",

@@ -155,7 +155,7 @@ async def test_what_does_not_match_is_not_there(thing: Thing) -> None:
 
 @pytest.mark.parametrize("values", [{}, {"seconds": 0, "minutes": 1}])
 async def test_a_value_too_few_or_too_many_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=r"It takes \['seconds'\]"):
+    with pytest.raises(TypeError, match=r"Expected \['seconds'\]"):
         await reader.all(SLEEP, **values)
 
 
@@ -169,12 +169,12 @@ def test_a_select_that_needs_other_sql_for_other_values_is_refused() -> None:
 def test_a_value_that_is_made_by_each_execution_is_refused() -> None:
     made = select(bindparam("one", callable_=lambda: 1, type_=Float).label("one"))
 
-    with pytest.raises(ValueError, match="made anew by each execution"):
+    with pytest.raises(ValueError, match="depends on the execution"):
         CompiledRead(made, Fields)
 
 
 def test_a_select_with_two_columns_of_one_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="give a label"):
+    with pytest.raises(ValueError, match="label one"):
         CompiledRead(select(Thing, Thing.color), Fields)
 
 

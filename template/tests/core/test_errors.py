@@ -102,7 +102,7 @@ async def client() -> AsyncGenerator[AsyncClient]:
         ("GET", "/conflicting", 409, "Conflict", "Request 7 is closed."),
         (
             *("GET", "/stale", 412, "Precondition Failed"),
-            "It was changed at the same time: read it again.",
+            "The resource was changed concurrently. Fetch it again.",
         ),
         ("GET", "/nowhere", 404, "Not Found", "Not Found"),
         ("DELETE", "/missing", 405, "Method Not Allowed", "Method Not Allowed"),

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from app.core.application import set_up
 from app.core.errors import PreconditionFailedError
-from app.core.http.etags import IfMatch, IfNoneMatch, is_known
+from app.core.http.etags import IfMatch, IfNoneMatch, not_modified
 from tests.conftest import client_of
 
 NEWEST = 3
@@ -20,7 +20,7 @@ async def change(expected: IfMatch) -> None:
 
 @app.get("/")
 async def read(if_none_match: IfNoneMatch = None) -> bool:
-    return is_known(if_none_match, NEWEST)
+    return not_modified(if_none_match, NEWEST)
 
 
 set_up(app)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 from app.core.application import set_up
 from app.core.database import engine
 from app.core.errors import ConflictError
-from app.core.http.idempotency import IdempotencyKeyMixin, OnceDep
+from app.core.http.idempotency import IdempotencyKeyMixin, IdempotencyDep
 from tests.conftest import client_of
 
 app = FastAPI()
@@ -35,7 +35,7 @@ class Order(BaseModel):
 
 
 @app.post("/{path}")
-async def order(path: str, new: Order, once: OnceDep) -> Response:
+async def order(path: str, new: Order, idempotency: IdempotencyDep) -> Response:
     async def answer() -> Response:
         number = next(numbers)
         if new.what == "slow":
@@ -45,7 +45,7 @@ async def order(path: str, new: Order, once: OnceDep) -> Response:
             raise ConflictError("Not now.")
         return Response(f"{new.what} {number}", 201, {"Location": f"/{number}"})
 
-    return await once(Key, answer)
+    return await idempotency.replay_or_run(Key, answer)
 
 
 set_up(app)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mappe
 
 from app.core.database import reader
 from app.core.db.compiled_pages import CompiledPages
-from app.core.db.pagination import Order, PageQuery, Rows, get_page
+from app.core.db.pagination import Keyset, PageQuery, ResultPage, get_page
 from app.core.errors import InvalidError
 from app.models import UUIDPrimaryKeyMixin
 
@@ -71,8 +71,8 @@ async def events(connection: AsyncConnection, session: AsyncSession) -> None:
 
 
 async def page(
-    session: AsyncSession, order: Order, cursor: str | None = None
-) -> Rows[Event]:
+    session: AsyncSession, order: Keyset, cursor: str | None = None
+) -> ResultPage[Event]:
     query = PageQuery(limit=2, cursor=cursor)
     return await get_page(session, select(Event), order, query)
 
@@ -91,7 +91,7 @@ def cursor_of(content: object) -> str:
 async def test_the_pages_of_every_order_hold_every_row_once(
     session: AsyncSession, column: InstrumentedAttribute[Any], descending: bool
 ) -> None:
-    order = Order(column, Event.id, descending=descending)
+    order = Keyset(column, Event.id, descending=descending)
     expected = (await session.scalars(select(Event).order_by(*order.by))).all()
 
     found, cursor = [], None
@@ -109,8 +109,8 @@ async def test_pages_that_are_compiled_are_those_of_a_session(
     session: AsyncSession, sort: str, title: str | None
 ) -> None:
     orders = {
-        "number": Order(Event.number, Event.id),
-        "-time": Order(Event.time, Event.id, descending=True),
+        "number": Keyset(Event.number, Event.id),
+        "-time": Keyset(Event.time, Event.id, descending=True),
     }
     filters = {"title": Event.title == bindparam("title")}
     pages = CompiledPages(select(Event), Row, orders=orders, filters=filters)
@@ -130,7 +130,7 @@ async def test_pages_that_are_compiled_are_those_of_a_session(
 async def test_what_is_added_and_deleted_between_two_pages_shifts_nothing(
     session: AsyncSession,
 ) -> None:
-    order = Order(Event.number, Event.id)
+    order = Keyset(Event.number, Event.id)
     first = await page(session, order)
     everything = (await session.scalars(select(Event).order_by(*order.by))).all()
 
@@ -146,7 +146,7 @@ async def test_a_list_without_rows_is_a_page_without_a_next_one(
 ) -> None:
     await session.execute(delete(Event))
 
-    assert await page(session, Order(Event.id)) == Rows([], None)
+    assert await page(session, Keyset(Event.id)) == ResultPage([], None)
 
 
 ID = str(uuid.UUID(int=1))
@@ -182,7 +182,7 @@ def test_a_cursor_of_values_that_its_columns_never_have_is_refused(
     column: InstrumentedAttribute[Any], value: object
 ) -> None:
     with pytest.raises(InvalidError):
-        Order(column, Event.id).place(cursor_of([value, ID]))
+        Keyset(column, Event.id).position(cursor_of([value, ID]))
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ def test_a_cursor_of_values_that_its_columns_never_have_is_refused(
 )
 def test_a_garbled_cursor_is_refused_by_the_name_of_its_parameter(cursor: str) -> None:
     with pytest.raises(InvalidError) as refused:
-        Order(Event.number, Event.id).place(cursor)
+        Keyset(Event.number, Event.id).position(cursor)
 
     assert refused.value.members["errors"][0]["loc"] == ["query", "cursor"]
 
 
 def test_a_column_that_no_cursor_can_hold_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match=r"Event\.data"):
-        Order(Event.data, Event.id)
+        Keyset(Event.data, Event.id)

@@ -1,7 +1,7 @@
-"""Reads that are compiled once and run on the driver: for the routes that are asked most.
+"""Reads that are compiled once and run on the driver, for hot read paths.
 
-For each read a session builds, looks up and unpacks a statement anew, which is more than
-half of the CPU time of reading one row.
+A session builds, looks up and unpacks a statement for each read, which is more than half
+of the CPU time of reading one row.
 """
 
 import logging
@@ -27,16 +27,16 @@ logger = logging.getLogger("sqlalchemy.engine.Engine")
 
 
 class CompiledRead(Generic[Row]):
-    """A select and the type that Pydantic makes of its rows; made once, not in a request.
+    """A select and the type that Pydantic makes of its rows; made once, at import.
 
-    What differs from call to call is a `bindparam("name")` in it. Raises ValueError for
+    A value that differs from call to call is a `bindparam("name")`. Raises ValueError for
     a select whose SQL depends on values: `in_` does, `== any_(bindparam(…))` does not.
     """
 
     def __init__(self, select: Select[*tuple[Any, ...]], row: type[Row]) -> None:
         names, columns = zip(*_columns(select), strict=True)
         if len(set(names)) < len(names):
-            raise ValueError(f"Two columns have one name, give a label: {names}")
+            raise ValueError(f"Two columns have the same name, label one: {names}")
         labels = (c.label(name) for name, c in zip(names, columns, strict=True))
         select = select.with_only_columns(*labels, maintain_column_froms=True)
         compiled = select.compile(dialect=DIALECT)
@@ -44,9 +44,9 @@ class CompiledRead(Generic[Row]):
             raise ValueError(f"The SQL depends on the values: {compiled}")
         binds = [compiled.binds[name] for name in compiled.positiontup or ()]
         if any(bind.callable for bind in binds):
-            raise ValueError(f"A value is made anew by each execution: {compiled}")
+            raise ValueError(f"A value depends on the execution: {compiled}")
         self._sql, self._names, self._columns = compiled.string, names, columns
-        self._takes = {bind.key for bind in binds if bind.required}
+        self._parameters = {bind.key for bind in binds if bind.required}
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}
         self._to_driver = [
             (bind.key, _type(bind).bind_processor(DIALECT)) for bind in binds
@@ -56,9 +56,9 @@ class CompiledRead(Generic[Row]):
         self._rows = TypeAdapter(rows)
 
     def arguments(self, values: dict[str, Any]) -> list[Any]:
-        """Return the values as the driver takes them, in the order of the SQL."""
-        if values.keys() != self._takes:
-            raise TypeError(f"It takes {sorted(self._takes)}, not {sorted(values)}.")
+        """Return the values as the driver expects them, in the order of the SQL."""
+        if values.keys() != self._parameters:
+            raise TypeError(f"Expected {sorted(self._parameters)}, got {sorted(values)}.")
         values |= self._constants
         return [
             values[name] if convert is None else convert(values[name])
@@ -84,7 +84,7 @@ class CompiledRead(Generic[Row]):
             raise DBAPIError(self._sql, None, error, True, lost) from error
 
     async def _conversions(self, driver: Any) -> list[tuple[str, Any]]:
-        """Return what SQLAlchemy converts, which depends on PostgreSQL's own types."""
+        """Return the conversions of SQLAlchemy, which depend on PostgreSQL's own types."""
         attributes = (await driver.prepare(self._sql)).get_attributes()
         processors = [
             _type(column).result_processor(DIALECT, attribute.type.oid)
@@ -102,7 +102,7 @@ class CompiledRead(Generic[Row]):
 
 
 def _columns(select: Select[*tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
-    """Yield names and columns: of a table all, for nothing is loaded afterwards."""
+    """Yield names and columns: all of a table, because nothing is loaded later."""
     for selected in select.column_descriptions:
         if selected["expr"] is selected.get("entity"):
             for attribute in inspect(selected["expr"]).mapper.column_attrs:

@@ -1,4 +1,4 @@
-"""Lists in pages that no insert or delete shifts: keyset pagination."""
+"""Keyset pagination: pages that inserts and deletes do not shift."""
 
 import uuid
 from base64 import b64decode, urlsafe_b64encode
@@ -37,7 +37,7 @@ from app.core.json_types import TEXT
 
 T = TypeVar("T")
 
-# A cursor comes from a client, and could hold anything: what PostgreSQL takes, by column.
+# A cursor comes from a client and may hold anything: the values PostgreSQL accepts, by type.
 VALUES: dict[type, Any] = {
     SmallInteger: Annotated[int, Field(ge=-(2**15), lt=2**15)],
     BigInteger: Annotated[int, Field(ge=-(2**63), lt=2**63)],
@@ -50,35 +50,35 @@ VALUES: dict[type, Any] = {
 
 
 class Page(BaseModel, Generic[T]):
-    """A part of a list, and where the next one begins."""
+    """A page of a list, and where the next page starts."""
 
     items: list[T]
     next: Annotated[
-        str | None, Field(description="The `cursor` of the next page; null: no more.")
+        str | None, Field(description="The `cursor` of the next page; null on the last page.")
     ]
 
 
 class PageQuery(BaseModel):
-    """Which part of a list; a feature adds its own filters and its `sort`."""
+    """Selects a page of a list; a feature adds its own filters and its `sort`."""
 
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[
-        str | None, Field(max_length=2000, description="`next` of the page before.")
+        str | None, Field(max_length=2000, description="`next` of the previous page.")
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Rows(Generic[T]):
-    """The rows of a page; `Page` is its form for a client."""
+class ResultPage(Generic[T]):
+    """The rows of a page; `Page` is its representation for a client."""
 
     items: Sequence[T]
     next: str | None
 
 
-class Order:
-    """An order by columns, which must not be null; the last one is unique.
+class Keyset:
+    """A sort key of columns that are never null and end in a unique one.
 
     An index on exactly these columns makes every page as fast as the first.
     """
@@ -90,47 +90,48 @@ class Order:
         values: Any = GenericAlias(tuple, tuple(map(_value, columns)))
         self._values = TypeAdapter(values)
         self.by = [c.desc() if descending else c.asc() for c in columns]
-        # What follows a place, whose values have the names that `place` gives them.
+        # Rows after a cursor; the bind names match `position()`.
         row = tuple_(*columns)
-        place = tuple_(
+        position = tuple_(
             *(bindparam(f"after_{c.key}", type_=c.type, unique=False) for c in columns)
         )
-        self.follows = row < place if descending else row > place
+        self.after = row < position if descending else row > position
 
     def cursor(self, row: object) -> str:
-        """Return the place of a row in this order, as a client keeps it."""
-        place = tuple(getattr(row, name) for name in self._names)
-        return urlsafe_b64encode(self._values.dump_json(place)).decode().rstrip("=")
+        """Return the position of a row in this order, as an opaque string."""
+        position = tuple(getattr(row, name) for name in self._names)
+        return urlsafe_b64encode(self._values.dump_json(position)).decode().rstrip("=")
 
-    def place(self, cursor: str) -> dict[str, Any]:
-        """Return the values of a cursor, by name, or raise InvalidError."""
+    def position(self, cursor: str) -> dict[str, Any]:
+        """Return the bind values of a cursor, or raise InvalidError."""
         try:
             json = b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
-            place = self._values.validate_json(json, strict=True)
+            values = self._values.validate_json(json, strict=True)
         except (ValueError, OverflowError):
             raise InvalidError(
-                "The cursor is not one of this order: leave it out to start anew.",
+                "This cursor does not belong to this sort order. Omit it to start over.",
                 loc=["query", "cursor"],
             ) from None
         names = (f"after_{name}" for name in self._names)
-        return dict(zip(names, place, strict=True))
+        return dict(zip(names, values, strict=True))
 
 
 def _value(column: InstrumentedAttribute[Any]) -> Any:
     for kind, value in VALUES.items():
         if isinstance(column.type, kind):
             return value
-    raise TypeError(f"A list cannot be in the order of {column}, a {column.type!r}.")
+    raise TypeError(f"Cannot paginate by {column}, a {column.type!r}.")
 
 
 async def get_page(
-    session: AsyncSession, query: Select[T], order: Order, page: PageQuery
-) -> Rows[T]:
-    """Return a page of what a query selects, with one round trip and no count."""
-    query = query.order_by(*order.by).limit(page.limit + 1)
-    place = {}
+    session: AsyncSession, query: Select[T], keyset: Keyset, page: PageQuery
+) -> ResultPage[T]:
+    """Return a page of the rows of a query, with one round trip and no count."""
+    query = query.order_by(*keyset.by).limit(page.limit + 1)
+    position = {}
     if page.cursor is not None:
-        query, place = query.where(order.follows), order.place(page.cursor)
-    rows = (await session.scalars(query, place)).all()
+        query, position = query.where(keyset.after), keyset.position(page.cursor)
+    rows = (await session.scalars(query, position)).all()
     items = rows[: page.limit]
-    return Rows(items, order.cursor(items[-1]) if len(rows) > page.limit else None)
+    has_more = len(rows) > page.limit
+    return ResultPage(items, keyset.cursor(items[-1]) if has_more else None)

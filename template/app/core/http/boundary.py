@@ -1,4 +1,4 @@
-"""The outermost layer: what is true of every response, whoever made it."""
+"""The outermost layer: a deadline, headers and a log line for every request."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.http.deadline import Client
+from app.core.http.deadline import RequestDeadline
 from app.core.http.problems import Problem, phrase
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 DETAILS = {
     400: "The request is not valid.",
-    413: "The body is larger than this service takes.",
-    500: "The service failed. The error is logged under the id of the request.",
+    413: "The body is larger than this service accepts.",
+    500: "The service failed. The error is logged under the request's id.",
     503: "The request took too long. Try again.",
 }
 
@@ -26,26 +26,26 @@ access = logging.getLogger("app.access")
 logger = logging.getLogger(__name__)
 
 
-def put_in_envelope(app: FastAPI, *, timeout: float) -> None:
-    """Wrap the application, and all middleware it will ever have.
+def add_request_boundary(app: FastAPI, *, timeout: float) -> None:
+    """Wrap the application, together with middleware that is added later.
 
-    Outside even the framework's own: what that answers by itself, as text, becomes a
-    problem document too, and nothing it raises reaches the server, which would close
-    the connection and with it the client's next request.
+    It is outside even of the framework's own middleware, whose plain-text errors become
+    problem documents too. Nothing is raised to the server, which would close the
+    connection and fail the client's next request. `timeout` is in seconds.
     """
     build = app.build_middleware_stack
 
-    def build_with_envelope() -> ASGIApp:
+    def build_with_boundary() -> ASGIApp:
         return CorrelationIdMiddleware(
-            Envelope(build(), timeout),
+            RequestBoundary(build(), timeout),
             validator=lambda value: REQUEST_ID.fullmatch(value) is not None,
         )
 
-    app.build_middleware_stack = build_with_envelope
+    app.build_middleware_stack = build_with_boundary
 
 
-class Envelope:
-    """Sets a deadline and headers, answers what nobody answered, logs each request."""
+class RequestBoundary:
+    """Limits the time of a request, responds to unhandled errors, and logs each request."""
 
     def __init__(self, app: ASGIApp, timeout: float) -> None:
         self.app, self._timeout = app, timeout
@@ -56,18 +56,22 @@ class Envelope:
             return
         start = perf_counter()
         response = Response(send, scope, receive)
-        deadline = asyncio.timeout(None)
+        timeout = asyncio.timeout(None)
         try:
-            client = Client(scope, receive, deadline, seconds=self._timeout)
-            async with deadline, client as response.client:
-                await self.app(scope, response.client.receive, response.send)
+            async with (
+                timeout,
+                RequestDeadline(
+                    scope, receive, timeout, seconds=self._timeout
+                ) as response.deadline,
+            ):
+                await self.app(scope, response.deadline.receive, response.send)
         except Exception as error:
-            if isinstance(error, TimeoutError) and deadline.expired():
-                logger.warning("deadline exceeded or client gone")
-                await response.answer(HTTPStatus.SERVICE_UNAVAILABLE)
+            if isinstance(error, TimeoutError) and timeout.expired():
+                logger.warning("deadline exceeded or client disconnected")
+                await response.respond(HTTPStatus.SERVICE_UNAVAILABLE)
             else:
                 logger.exception("unhandled error")
-                await response.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+                await response.respond(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
             access.info(
                 "request",
@@ -83,7 +87,7 @@ class Envelope:
 class Response:
     """The response to one request, on its way to the server."""
 
-    client: Client
+    deadline: RequestDeadline
 
     def __init__(self, send: Send, scope: Scope, receive: Receive) -> None:
         self._send, self._scope, self._receive = send, scope, receive
@@ -91,21 +95,21 @@ class Response:
         self.status = 0
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, unless it belongs to an error that is a plain text."""
+        """Pass a message on, unless it is part of a plain-text error."""
         if message["type"] == "http.response.start":
-            self.client.is_answered()
+            self.deadline.lift()
             headers = MutableHeaders(scope=message)
             headers["X-Content-Type-Options"] = "nosniff"
             is_text = headers.get("content-type", "").startswith("text/plain")
             if message["status"] >= HTTPStatus.BAD_REQUEST and is_text:
                 self._replaced = True
-                await self.answer(message["status"])
+                await self.respond(message["status"])
             self.status = int(message["status"])
         if not self._replaced:
             await self._send(message)
 
-    async def answer(self, status: int) -> None:
-        """Answer with a problem, unless another response has begun."""
+    async def respond(self, status: int) -> None:
+        """Respond with a problem, unless a response has already started."""
         if self.status:
             return
         self.status = int(status)

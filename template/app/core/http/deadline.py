@@ -1,4 +1,4 @@
-"""How long the work of a request may go on: not for ever, nor after its client has gone."""
+"""Request deadline, and cancellation when the client disconnects."""
 
 import asyncio
 from types import TracebackType
@@ -9,33 +9,33 @@ from starlette.types import Message, Receive, Scope
 WATCH_AFTER_SECONDS = 1
 
 
-class Client:
-    """The client of one request, which is only watched when the answer takes long.
+class RequestDeadline:
+    """Cancels the work on one request after `seconds`, or when its client disconnects.
 
-    The deadline is set only then too, for a timer is not free. When the client goes, the
-    deadline is now: a query that runs is cancelled.
+    It watches the client only once a response takes longer than a second, which is not
+    free. A query that is running is canceled too.
     """
 
     def __init__(
         self,
         scope: Scope,
         receive: Receive,
-        deadline: asyncio.Timeout,
+        timeout: asyncio.Timeout,
         *,
         seconds: float,
     ) -> None:
-        self._receive, self._deadline, self._seconds = receive, deadline, seconds
+        self._receive, self._timeout, self._seconds = receive, timeout, seconds
         lengths = [v for k, v in scope["headers"] if k == b"content-length"]
         is_chunked = any(k == b"transfer-encoding" for k, _ in scope["headers"])
         self._has_sent_all = not is_chunked and lengths in ([], [b"0"])
-        self._is_answered = False
+        self._is_lifted = False
         self._first: Message | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._patience = min(WATCH_AFTER_SECONDS, self._seconds)
-        self._timer = loop.call_later(self._patience, self._start_to_watch)
+        self._timer = loop.call_later(self._patience, self._watch_client)
         return self
 
     async def __aexit__(
@@ -49,7 +49,7 @@ class Client:
             self._watch.cancel()
 
     async def receive(self) -> Message:
-        """Return the next part of the request, or that the client has gone."""
+        """Return the next part of the request, or the client's disconnect."""
         if self._first is not None:
             message, self._first = self._first, None
             return message
@@ -61,17 +61,17 @@ class Client:
             self._has_sent_all = not message.get("more_body", False)
         return message
 
-    def is_answered(self) -> None:
-        """Lift the deadline: from here on the client decides how long it takes."""
-        self._move_deadline(None)
-        self._is_answered = True
+    def lift(self) -> None:
+        """Remove the deadline: the response has started, at the pace of its client."""
+        self._move(None)
+        self._is_lifted = True
 
-    def _start_to_watch(self) -> None:
+    def _watch_client(self) -> None:
         self._end_in(self._seconds - self._patience)
         if self._has_sent_all:
-            self._watch = asyncio.create_task(self._wait_until_it_goes())
+            self._watch = asyncio.create_task(self._wait_for_disconnect())
 
-    async def _wait_until_it_goes(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -80,9 +80,9 @@ class Client:
         self._end_in(0)
 
     def _end_in(self, seconds: float) -> None:
-        self._move_deadline(asyncio.get_running_loop().time() + seconds)
+        self._move(asyncio.get_running_loop().time() + seconds)
 
-    def _move_deadline(self, when: float | None) -> None:
-        # One that is over cannot be moved any more.
-        if not self._is_answered and not self._deadline.expired():
-            self._deadline.reschedule(when)
+    def _move(self, when: float | None) -> None:
+        # An expired deadline cannot be moved anymore.
+        if not self._is_lifted and not self._timeout.expired():
+            self._timeout.reschedule(when)

@@ -19,7 +19,7 @@ MAX_LENGTH = 200
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer what services, validation and the framework raise with a problem."""
+    """Respond with a problem to errors of services, of validation and of the framework."""
 
     @app.exception_handler(ServiceError)
     async def _(request: Request, error: ServiceError) -> Problem:
@@ -29,16 +29,16 @@ def add_error_handlers(app: FastAPI) -> None:
     async def _(request: Request, error: StaleDataError) -> Problem:
         return Problem(
             HTTPStatus.PRECONDITION_FAILED,
-            "It was changed at the same time: read it again.",
+            "The resource was changed concurrently. Fetch it again.",
         )
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Problem:
-        # Required, as the OpenAPI document says, but with a status of its own.
+        # A required header, as the OpenAPI document says, but with a status of its own.
         if [part["loc"] for part in error.errors()] == [("header", "If-Match")]:
             return Problem(
                 HTTPStatus.PRECONDITION_REQUIRED,
-                "Send the ETag of the version to change in the header If-Match.",
+                "Send the ETag of the version to change in the If-Match header.",
             )
         return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -50,14 +50,14 @@ def add_error_handlers(app: FastAPI) -> None:
     async def _(request: Request, error: HTTPException) -> Problem:
         headers = dict(error.headers or {})
         is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-        # What is mounted has named its own already.
+        # A mounted app already set Allow.
         if is_method and (methods := _methods(request)):
             headers["Allow"] = ", ".join(sorted(methods))
         return Problem(error.status_code, error.detail, headers=headers)
 
 
 def _methods(request: Request) -> set[str]:
-    """Return all methods of a path: the framework names those of one route only."""
+    """Return all methods of a path: the framework lists those of one route only."""
     return {
         method
         for route in iter_route_contexts(request.app.routes)
@@ -67,7 +67,7 @@ def _methods(request: Request) -> set[str]:
 
 
 def _fields(errors: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return where and why, but never the value: it may be a secret, or endless."""
+    """Return where and why, but never the value, which may be secret or huge."""
     return [
         {
             "loc": [

@@ -1,6 +1,7 @@
 """Versions of a resource in HTTP: entity tags and preconditions (RFC 9110 §13).
 
-A tag is of the row, not of its form: a release that shows more of it does not change it.
+A tag identifies the version of the row, not of its representation: a release that adds a
+field to the response does not change it.
 """
 
 from collections.abc import Container
@@ -8,9 +9,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header
 
-# For `responses=`: what the answers of a route say about the version that they show.
-_HEADER = {"description": "The version shown.", "schema": {"type": "string"}}
-_LOCATION = {"description": "The path of what is new.", "schema": {"type": "string"}}
+# For `responses=`: the headers of a route that names the version in its response.
+_HEADER = {"description": "The version in this response.", "schema": {"type": "string"}}
+_LOCATION = {"description": "The path of the new resource.", "schema": {"type": "string"}}
 ETAG: dict[str, Any] = {"headers": {"ETag": _HEADER}}
 ETAG_AND_LOCATION: dict[str, Any] = {
     "headers": {"ETag": _HEADER, "Location": _LOCATION}
@@ -23,7 +24,7 @@ def etag(version: int) -> str:
 
 
 class Versions(Container[int]):
-    """The versions that an If-Match lists: compared strongly, so a weak tag is none."""
+    """The versions listed in If-Match: strong comparison, so weak tags never match."""
 
     def __init__(self, header: str) -> None:
         self._tags = {tag.strip() for tag in header.split(",")}
@@ -45,19 +46,19 @@ async def _if_match(
     return Versions(if_match)
 
 
-# Required: without it the answer is 428 (RFC 6585 §3), of `app.core.errors`.
+# Required: without it the response is 428 (RFC 6585 §3), by the error handlers.
 IfMatch = Annotated[Versions, Depends(_if_match)]
 IfNoneMatch = Annotated[
     str | None,
     Header(
         alias="If-None-Match",
-        description="ETags of known versions: 304 if one is still the newest.",
+        description="ETags of known versions: 304 if one of them is still current.",
     ),
 ]
 
 
-def is_known(if_none_match: str | None, version: int) -> bool:
-    """Return whether the client has this version already: compared weakly."""
+def not_modified(if_none_match: str | None, version: int) -> bool:
+    """Return whether the client already has this version, by weak comparison."""
     return if_none_match is not None and version in Versions(
         if_none_match.replace("W/", "")
     )

@@ -1,8 +1,8 @@
-"""Requests that a client may repeat until it has an answer: the Idempotency-Key header.
+"""Requests that a client may safely repeat: the Idempotency-Key header.
 
-After draft-ietf-httpapi-idempotency-key-header-07: the same request gets the same answer
-again, another one with the same key a 422, and one that comes while the first is still
-being done a 409. Keys stay until a job of yours deletes the old ones, by `created_at`.
+After draft-ietf-httpapi-idempotency-key-header-07: a repeated request gets the stored
+response, another request with the same key a 422, and one that arrives while the first is
+still in progress a 409. Keys stay until a job of yours deletes old ones, by `created_at`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ from app.core.errors import ConflictError, InvalidError
 
 
 class IdempotencyKeyMixin:
-    """The columns of a table of keys, each with the request and its answer."""
+    """The columns of a table of keys, each with its request and response."""
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[bytes]
@@ -29,40 +29,41 @@ class IdempotencyKeyMixin:
     body: Mapped[bytes]
 
 
-class Once:
-    """Does what a request asks for, or answers as it did when it was asked before."""
+class Idempotency:
+    """Runs a request once; replays the stored response when it is repeated."""
 
     def __init__(
         self, request: Request, session: AsyncSession, key: str | None
     ) -> None:
         self._request, self._session, self._key = request, session, key
 
-    async def __call__(
+    async def replay_or_run(
         self,
         table: type[IdempotencyKeyMixin],
-        answer: Callable[[], Awaitable[Response]],
+        run: Callable[[], Awaitable[Response]],
         *,
         owner: object = None,
     ) -> Response:
-        """Keep the answer in the transaction of its work: both are there, or neither.
+        """Return the stored response, or call `run`, at most once, and store its response.
 
-        `owner` is who asks, where clients have accounts: another one never gets the
-        answer. Raises ConflictError and InvalidError. An error that `answer` raises is
-        not kept.
+        The response is stored in the transaction of the work: both are committed, or
+        neither. `owner` identifies the client where clients have accounts, so that no
+        other one gets the response. Raises ConflictError and InvalidError. An error that
+        `run` raises is not stored.
         """
         key, session = self._key, self._session
         if key is None:
-            return await answer()
+            return await run()
         lock = func.pg_try_advisory_xact_lock(func.hashtextextended(key, 0))
         if not await session.scalar(select(lock)):
-            raise ConflictError("The same request is still being done. Try again.")
+            raise ConflictError("The same request is still in progress. Try again.")
         url = self._request.url
         path = f"{url.path}?{url.query}" if url.query else url.path
         target = f"{owner}\n{self._request.method} {path}\n".encode()
         fingerprint = sha256(target + await self._request.body()).digest()
         known = await session.get(table, key)
         if known is None:
-            response = await answer()
+            response = await run()
             keep = insert(table).values(
                 key=key,
                 fingerprint=fingerprint,
@@ -74,14 +75,14 @@ class Once:
             return response
         if known.fingerprint != fingerprint:
             raise InvalidError(
-                "The Idempotency-Key belongs to another request: send a new one.",
+                "This Idempotency-Key belongs to another request. Send a new one.",
                 loc=["header", "Idempotency-Key"],
             )
         return Response(known.body, known.status, known.headers)
 
 
-# Not the class itself: FastAPI calls what is not a coroutine in a thread.
-async def _once(
+# Not the class itself: FastAPI calls a dependency that is no coroutine in a thread.
+async def _idempotency(
     request: Request,
     session: SessionDep,
     idempotency_key: Annotated[
@@ -90,12 +91,12 @@ async def _once(
             alias="Idempotency-Key",
             max_length=255,
             pattern="^[!-~]+$",
-            description="A new UUID for each request, and the same one to repeat it.",
+            description="A new UUID for each request; the same one to repeat it.",
             examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
         ),
     ] = None,
-) -> Once:
-    return Once(request, session, idempotency_key)
+) -> Idempotency:
+    return Idempotency(request, session, idempotency_key)
 
 
-OnceDep = Annotated[Once, Depends(_once)]
+IdempotencyDep = Annotated[Idempotency, Depends(_idempotency)]

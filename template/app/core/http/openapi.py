@@ -11,7 +11,7 @@ from app.core.http.problems import MEDIA_TYPE, phrase
 
 
 class ProblemDetails(BaseModel):
-    """What went wrong, as RFC 9457 has it."""
+    """An error, as RFC 9457 describes it."""
 
     title: str
     status: int
@@ -20,7 +20,7 @@ class ProblemDetails(BaseModel):
 
 
 class InvalidField(BaseModel):
-    """A part of the request, as a path into it, and what is wrong with it."""
+    """An invalid part of the request, as the path to it and the reason."""
 
     loc: list[str | int]
     msg: str
@@ -28,7 +28,7 @@ class InvalidField(BaseModel):
 
 
 class InvalidRequest(ProblemDetails):
-    """What is wrong with a request, field by field."""
+    """An invalid request, field by field."""
 
     errors: list[InvalidField] = []
 
@@ -39,7 +39,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def document_problems(app: FastAPI) -> None:
-    """Let the OpenAPI document say that every error is a problem document."""
+    """Document every error of the application as a problem document."""
     generate = app.openapi
 
     @cache

@@ -13,7 +13,7 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Problem(Response):
-    """A response that says what went wrong; a 503 says when to try again."""
+    """A response that describes an error; a 503 says when to try again."""
 
     media_type = MEDIA_TYPE
 
@@ -36,12 +36,12 @@ class Problem(Response):
             "request_id": correlation_id.get(),
             **members,
         }
-        # As ASCII, for what a client sent back may not be encodable otherwise.
+        # As ASCII: text that came from the client may not be encodable otherwise.
         super().__init__(json.dumps(content).encode(), status, headers)
 
 
 def phrase(status: int) -> str:
-    """Return what a status is called, or "Error" for one that no standard knows."""
+    """Return the reason phrase of a status, or "Error" for a nonstandard one."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

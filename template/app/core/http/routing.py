@@ -6,11 +6,11 @@ from starlette.types import Scope
 
 
 class FeatureRouter(APIRouter):
-    """An APIRouter that is passed over at once where the path lacks its prefix.
+    """An APIRouter that is skipped at once where the path lacks its prefix.
 
-    FastAPI tries the routes of all features, more than once each. Of fifty features the last
-    one is found in 0.1 ms with this, and without it in 1.1 ms. What `mount` and Starlette's
-    `add_route` add does not begin with the prefix, and belongs into an APIRouter.
+    FastAPI tries the routes of all features, more than once each: it finds the last of
+    fifty features in 1.1 ms, and in 0.1 ms with this. A route of `mount`, or of Starlette's
+    `add_route`, is not under the prefix: use an APIRouter for it.
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
