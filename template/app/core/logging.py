@@ -53,6 +53,8 @@ def configure_logging() -> None:
             # The service writes a line for each request itself.
             "uvicorn.access": {**quiet, "level": "WARNING"},
             "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else "WARNING"},
+            # SQLAlchemy logs under the name of the pool's class, which is ours.
+            "app.core.db.pool": {"level": "WARNING"},
         },
     }
     logging.config.dictConfig(config)

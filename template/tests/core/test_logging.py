@@ -45,3 +45,4 @@ def test_each_statement_is_logged_once_if_it_is_asked_for(debug: str) -> None:
     assert result.stdout == ""
     assert result.stderr.count("AS compiled") == expected
     assert result.stderr.count("AS by_session") == expected
+    assert "Pool disposed" not in result.stderr
