@@ -2,12 +2,21 @@
 
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.harness.project import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-HOW_TO = ROOT / "docs" / "how-to.md"
+PAGES = [
+    path
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    )
+    if path.exists()
+]
+HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -17,11 +26,29 @@ def blocks(text: str, language: str) -> list[str]:
     return [textwrap.dedent(block) for _, block in found]
 
 
-def section(page: Path, heading: str) -> str:
-    """Return what stands under a heading, up to the next of its level or above."""
-    text = page.read_text()
+def section(pages: Sequence[Path], heading: str) -> str:
+    """Return the text under a heading that exactly one of the pages has.
+
+    It ends before the next heading of the same level or a higher one.
+    """
+    (text,) = (
+        text
+        for page in pages
+        for text in [page.read_text()]
+        if re.search(rf"^#+ {re.escape(heading)}$", text, re.MULTILINE)
+    )
     level = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
-    assert level is not None, f"{page.name} has no heading “{heading}”."
+    assert level is not None
     rest = text[level.end() :]
     end = re.search(rf"^#{{1,{len(level[1])}}} ", rest, re.MULTILINE)
     return rest[: end.start()] if end else rest
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the targets that a link to the page may name, as GitHub derives them."""
+    fenced = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+    text = fenced.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    words = (re.sub(r"\]\(.*?\)|[^\w\- ]", "", line.lower()) for line in headings)
+    explicit = re.findall(r'<a id="([^"]+)"></a>', text)
+    return {*(word.replace(" ", "-") for word in words), *explicit}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.history import commit
-from tests.harness.pages import PAGES, blocks
+from tests.harness.pages import HOW_TO, PAGES, anchors, blocks, section
 from tests.harness.project import ROOT, Project, wait_until
 from tests.harness.types import Render
 
@@ -21,6 +21,78 @@ SYSTEM_PATH = os.pathsep.join(
     for path in os.environ["PATH"].split(os.pathsep)
     if not path.startswith((sys.prefix, str(ROOT / ".tools")))
 )
+
+# The headings of 0.10.0: rendered projects and bookmarks link to them.
+OLD_ANCHORS = {
+    "how-to.md": """
+        use-another-postgresql
+        look-into-the-local-postgresql
+        start-without-the-example
+        change-the-interface
+        add-another-order-to-a-list
+        do-a-request-once-however-often-it-is-sent
+        write-a-table-whose-key-is-not-a-uuid
+        change-the-schema-without-an-outage
+        an-index
+        another-name-for-a-column
+        stream-rows-and-work-after-the-response
+        run-it-in-production
+        ship-an-image
+        deploy-on-kubernetes
+        roll-back
+        scale-out
+        rotate-the-password-of-the-database
+        restore-a-backup
+        grow-beyond-one-primary
+        update-a-service-from-the-template
+        when-there-is-a-conflict
+        when-the-template-moves
+        let-a-pipeline-do-it
+        take-a-file-of-the-template-over-for-good
+        change-an-answer
+        move-an-existing-service-under-the-template
+    """,
+    "design.md": """
+        no-trust
+        files-have-owners
+        the-commit-comes-before-the-response
+        dead-connections-for-nothing
+        thirty-connections-and-no-overflow
+        reads-without-a-transaction
+        reads-that-are-compiled-once
+        cycles-are-looked-for-rarely
+        other-features-routes-are-not-tried
+        measured-side-by-side
+        turns-at-the-pool
+        reads-say-where-they-go
+        kustomize-and-little-of-it
+        two-layers-around-the-routes
+        deadlines-from-the-inside-out
+        lists-in-pages-by-their-keys
+        a-change-names-the-version-it-was-made-for
+        what-may-be-repeated-is-kept-with-its-work
+        the-interface-is-a-file
+        a-database-that-comes-with-the-project
+        tests-in-a-transaction
+        migrations-take-turns
+        an-image-that-is-the-teams-and-checks-that-are-the-templates
+        no-lock-file-here
+    """,
+    "reference.md": """
+        questions
+        what-a-service-runs-on
+        commands-of-a-service
+        settings
+        names-to-build-on
+        reading-from-a-replica
+        the-log
+        errors
+        promises
+        routes-that-every-service-has
+        routes-of-the-example
+        files-and-their-owners
+    """,
+}
 
 PROMISE = r"(?m)^@pytest\.mark\.promise\(([0-9]+)\)$"
 
@@ -49,10 +121,34 @@ def clone(tmp_path: Path) -> Project:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+def test_every_relative_link_leads_to_a_file_and_an_anchor_in_it(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text())
 
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    for link, anchor in links:
+        target = (page.parent / link).resolve() if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), (link, anchor)
+
+
+@pytest.mark.parametrize("name", OLD_ANCHORS)
+def test_every_anchor_of_an_earlier_version_is_still_there(name: str) -> None:
+    assert set(OLD_ANCHORS[name].split()) <= anchors(ROOT / "docs" / name)
+
+
+def test_the_index_of_the_how_to_guides_lists_every_heading() -> None:
+    """Each line leads on, so an old bookmark ends one click from its section."""
+    index = ROOT / "docs" / "how-to.md"
+    listed = re.findall(
+        r'^ *- (?:<a id="[^"]+"></a>)*\[(.*)\]\(how-to/(.*)#',
+        index.read_text(),
+        re.MULTILINE,
+    )
+
+    assert listed == [
+        (heading, page.name)
+        for page in HOW_TO
+        for heading in re.findall(r"^##+ (.*)$", page.read_text(), re.MULTILINE)
+    ]
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
@@ -178,8 +274,7 @@ def test_a_service_started_as_the_readme_says_can_be_updated(clone: Project) -> 
 def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
     render: Render, installed: Render, tmp_path: Path
 ) -> None:
-    page = (ROOT / "docs" / "how-to.md").read_text()
-    section = page.split("## Start without the example\n")[1].split("\n## ")[0]
+    text = section(HOW_TO, "Start without the example")
     project = render().copy(tmp_path / "project")
     (project.path / ".venv").symlink_to(installed().path / ".venv")
     deleted = [
@@ -187,20 +282,20 @@ def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
         *("app/models/item.py", "app/models/idempotency_key.py"),
     ]
     for path in deleted:
-        assert f"`{path}`" in section
+        assert f"`{path}`" in text
         subprocess.run(["rm", "-r", project.path / path], check=True)
     for path, words in (
         ("app/api.py", ["items"]),
         ("app/models/__init__.py", ["Item", "Note", "IdempotencyKey"]),
     ):
         named = ", ".join(f"`{word}`" for word in words)
-        assert f"the lines with {named} in `{path}`" in section
+        assert f"the lines with {named} in `{path}`" in text
         lines = (project.path / path).read_text().splitlines(keepends=True)
         kept = [line for line in lines if not any(word in line for word in words)]
         assert len(lines) - len(kept) > len(words)
         (project.path / path).write_text("".join(kept))
     for command in ("ruff check --fix", "ruff format", "python tests/test_openapi.py"):
-        assert f"uv run {command}\n" in section
+        assert f"uv run {command}\n" in text
         project.run(*command.split(), PYTHONPATH=str(project.path))
 
     without = render(example=False)
@@ -214,7 +309,8 @@ def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
 def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:
     (command,) = (
         block
-        for block in blocks((ROOT / "docs" / "how-to.md").read_text(), "console")
+        for page in HOW_TO
+        for block in blocks(page.read_text(), "console")
         if "local_postgres" in block
     )
 
