@@ -62,7 +62,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
 ) -> None:
     new = project.copy(tmp_path / "new")
     (new.path / ".venv").symlink_to(project.path / ".venv")
-    (index,) = blocks(section(HOW_TO, "An index"), "python")
+    (index,) = blocks(section(HOW_TO, "Add an index"), "python")
     slow = add_revision(new, SLOW, newest_revision(new), "slow")
     add_revision(new, index, slow, "index")
     settings = {**SETTINGS, "DATABASE_URL": postgres.url}

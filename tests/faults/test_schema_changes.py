@@ -110,7 +110,7 @@ def serve(project: Project, postgres: Postgres) -> Generator[httpx2.URL]:
 
 def releases(first: Project, directory: Path) -> Generator[Project]:
     """Make the releases of the how-to, one after the other."""
-    page = section(HOW_TO, "Another name for a column")
+    page = section(HOW_TO, "Rename a column")
     _, *steps = re.split(r"^[0-9]\. ", page, flags=re.MULTILINE)
     assert len(steps) == 4
     before, head, model = first, newest_revision(first), ""

@@ -41,7 +41,7 @@ def service(
     path = tmp_path_factory.mktemp("streams") / "project"
     extended = project.copy(path)
     (path / ".venv").symlink_to(project.path / ".venv")
-    page = section(HOW_TO, "Stream rows, and work after the response")
+    page = section(HOW_TO, "Stream rows and run background tasks")
     feature = path / "app" / "work.py"
     feature.write_text("\n\n".join([IMPORTS, *blocks(page, "python")]))
     extended.run("ruff", "format", "--quiet", "app")

@@ -1,5 +1,7 @@
 """The README and the pages, by doing what they say."""
 
+import ast
+import json
 import os
 import re
 import shutil
@@ -149,6 +151,70 @@ def test_the_index_of_the_how_to_guides_lists_every_heading() -> None:
         for page in HOW_TO
         for heading in re.findall(r"^##+ (.*)$", page.read_text(), re.MULTILINE)
     ]
+
+
+RINGS = """
+import json
+from app.main import app
+
+ring, rings = app.build_middleware_stack(), []
+while type(ring).__name__ != "APIRouter":
+    rings.append((type(ring).__module__, type(ring).__name__))
+    ring = ring.app
+print(json.dumps(rings))
+"""
+
+
+def test_the_design_shows_the_rings_around_a_request(installed: Render) -> None:
+    picture, _ = blocks((ROOT / "docs" / "design.md").read_text(), "text")
+    lines = [re.findall(r"^( *)(\w+) {2,}\S", line)[0] for line in picture.splitlines()]
+    settings = {
+        "ALLOWED_HOSTS": "localhost",
+        "CORS_ORIGINS": "http://localhost",
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1/none",
+    }
+
+    rings = json.loads(installed().run("python", "-c", RINGS, **settings).stdout)
+
+    assert [len(indent) for indent, _ in lines] == list(range(0, 2 * len(lines), 2))
+    # FastAPI and Starlette have rings of their own in private modules, too.
+    public = [
+        ring for module, ring in rings if not re.search(r"\b_", f"{module}.{ring}")
+    ]
+    assert [name for _, name in lines] == [*public, "APIRouter", "SessionDep"]
+
+
+def test_the_design_shows_the_direction_of_the_imports(render: Render) -> None:
+    _, picture = blocks((ROOT / "docs" / "design.md").read_text(), "text")
+    layers = [re.findall(r"\w+", part) for part in picture.split("←")]
+    height = {name: index for index, layer in enumerate(layers) for name in layer}
+    app = render().path / "app"
+    modules = [
+        (path, path.relative_to(app / "core")) for path in app.rglob("core/**/*.py")
+    ]
+    modules.append((app / "main.py", Path("main.py")))
+
+    named = {Path(path.parts[0]).stem for _, path in modules if path.stem != "__init__"}
+    crossing = {
+        (str(path), imported)
+        for file, path in modules
+        for imported in imports(file)
+        if height[Path(path.parts[0]).stem] < height[imported]
+    }
+
+    assert named == set(height)
+    assert crossing == set()
+
+
+def imports(path: Path) -> set[str]:
+    """Return the parts of `app.core` that a module imports when it is loaded."""
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return {name.split(".")[2] for name in names if name.startswith("app.core.")}
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:

@@ -60,14 +60,14 @@ def test_the_next_version_is_tested_and_proposed_once(project: Project) -> None:
 
     branch = f"template-{TOMORROW}"
     assert "passed" in first
-    assert f"to {TOMORROW} is proposed on {branch}." in first
+    assert f"to {TOMORROW} has been proposed on {branch}." in first
     assert sorted(branches(project)) == sorted([*before, branch])
     call = (project.path.parent / "called").read_text()
     assert call.startswith(f"pr\ncreate\n--head\n{branch}\n")
     assert "## 1001.0.0" in call
     assert "## 1000.0.0" not in call
     assert "app/core/tomorrow.py" in project.git("show", "--stat", branch)
-    assert "proposed already" in second
+    assert "already been proposed" in second
 
 
 def test_gitlab_opens_the_merge_request_itself(project: Project) -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_pushed_that_conflicts(project: Project) -> None:
 
     output = propose(project, check=False, GITHUB_STEP_SUMMARY=str(summary))
 
-    assert "needs a person: run uvx copier update" in output
+    assert "has conflicts. Run uvx copier update" in output
     assert "app/main.py" in summary.read_text()
     assert branches(project) == before
 
@@ -109,7 +109,7 @@ def test_a_project_that_is_up_to_date_says_so(
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Update")
 
-    assert f"in use: {TOMORROW}." in propose(project)
+    assert f"template: {TOMORROW}." in propose(project)
 
 
 def test_the_github_workflow_is_pinned_and_asks_for_little(render: Render) -> None:
