@@ -1,5 +1,6 @@
-# Every target installs what it needs, uv too, and nothing outside of this directory but
-# the Debian packages of test-delivery and benchmark. Only pictures wants Chromium there.
+# Every target installs what it needs, including uv. Nothing is installed outside this
+# directory, except for Debian packages by test-delivery and benchmark. The target pictures
+# requires Chromium, which you must install yourself.
 UV := .tools/bin/uv
 COPIER := $(UV) tool run --quiet --from 'copier>=9.15' copier
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv
@@ -18,19 +19,19 @@ PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk
 demo: .demo
 	cd .demo && exec ../$(UV) run --quiet dev
 
-# The same, but asks the service something and ends.
+# Renders the template, starts the service, sends it a few requests, and stops it.
 smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
 test: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist worksteal tests/copy tests/update tests/service
 
-# What a rendered service answers when its clients and PostgreSQL fail it.
+# Tests how a rendered service handles failures of its clients and of PostgreSQL.
 test-faults: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist loadfile tests/faults
 
-# Builds the rendered Dockerfile and runs the image, without Docker or a registry; and runs
-# a fleet. Needs the right to install Debian packages where these programs are not there.
+# Builds and runs the image without Docker or a registry, and runs a fleet of services. If
+# these programs are missing, it needs permission to install Debian packages.
 test-delivery: $(UV)
 	dpkg --status $(PROGRAMS) > /dev/null 2>&1 || { apt-get update -qq && \
 	    apt-get install -qq -y --no-install-recommends $(PROGRAMS); }
@@ -40,7 +41,7 @@ format: $(UV)
 	$(UV) run ruff check --fix
 	$(UV) run ruff format
 
-# What a project's openapi.json starts as, when its routes or FastAPI changed.
+# Updates the openapi.json of new services after a change to their routes or to FastAPI.
 openapi: $(UV)
 	$(UV) run --quiet python scripts/openapi.py
 
@@ -50,7 +51,7 @@ pictures: $(UV)
 release: $(UV)
 	$(UV) run --quiet python scripts/release.py
 
-# The service against its limit and the plain design, a quarter of an hour long.
+# Compares the service with a plain design and with its limit, in about fifteen minutes.
 benchmark: $(UV) wrk
 	$(UV) run --quiet --group benchmark python -m benchmarks.service \
 		--tests --plot docs/images/benchmark.svg
@@ -58,7 +59,7 @@ benchmark: $(UV) wrk
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py
 
-# What a service's number of features costs a request.
+# Measures how the number of features affects the time of a request.
 benchmark-routing: .demo
 	cd .demo && ../$(UV) run --quiet python ../benchmarks/routing.py
 
@@ -70,8 +71,8 @@ benchmark-routing: .demo
 $(UV):
 	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12'
 
-# The one program that does not come with Python.
+# The only program that is not available as a Python package.
 wrk:
 	@command -v wrk > /dev/null || apt-get install --yes --no-install-recommends wrk || { \
-		echo "wrk, which sends the requests of the benchmark, is missing: install it." >&2; \
+		echo "The benchmark needs wrk, which is not installed. Install it and try again." >&2; \
 		exit 1; }
