@@ -1,6 +1,8 @@
 """The pipeline that proposes the template's next version, run as a forge runs it."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,38 +13,109 @@ from tests.harness.project import Project
 from tests.harness.types import Render
 
 SCRIPT = "scripts/update-from-template"
+BRANCH = f"template-{TOMORROW}"
+# Both forges keep a ref for each proposal. A push to GitLab succeeds without one, too.
 GH = """#!/usr/bin/env bash
-printf '%s\\n' "$@" > "$GH_CALLED"
+if [ -n "${REFUSED:-}" ]; then
+    echo "GitHub Actions is not permitted to create or approve pull requests" >&2
+    exit 1
+fi
+printf '%s\\n' "$@" > "$CALLED"
+git --git-dir "$ORIGIN" update-ref refs/pull/1/head "$4"
 """
+POST_RECEIVE = """#!/usr/bin/env bash
+[ "${GIT_PUSH_OPTION_COUNT:-0}" != 0 ] || exit 0
+env | grep ^GIT_PUSH_OPTION > "$CALLED"
+if [ -n "${REFUSED:-}" ]; then
+    printf 'WARNINGS:\\nError encountered with push options\\n%s: no' "'merge_request.create'"
+else
+    read -r _ new _
+    git update-ref refs/merge-requests/1/head "$new"
+fi
+"""
+FORGES = {"github": {"GITHUB_ACTIONS": "true"}, "gitlab": {"GITLAB_CI": "true"}}
+
+
+def publish(project: Project) -> None:
+    """Give a project a remote and a stand-in for each forge."""
+    here = project.path.parent
+    commit(project)
+    origin = here / "origin"
+    project.git("init", "--quiet", "--bare", str(origin))
+    project.git("remote", "add", "origin", str(origin))
+    project.git("push", "--quiet", "origin", "HEAD")
+    project.git("-C", str(origin), "config", "receive.advertisePushOptions", "true")
+    (here / "programs").mkdir()
+    for path, text in {
+        here / "programs" / "gh": GH,
+        origin / "hooks" / "post-receive": POST_RECEIVE,
+    }.items():
+        path.write_text(text)
+        path.chmod(0o755)
 
 
 @pytest.fixture
 def project(history: Project, tmp_path: Path) -> Project:
-    """A project of the working tree's version, with a remote and a stand-in for gh."""
+    """A project of the working tree's version, with a remote and stand-ins for the forges."""
     project = start(history, tmp_path / "project", WORKING_TREE, ci="github")
-    commit(project)
-    project.git("init", "--quiet", "--bare", str(tmp_path / "origin"))
-    project.git("remote", "add", "origin", str(tmp_path / "origin"))
-    project.git("push", "--quiet", "origin", "HEAD")
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "gh").write_text(GH)
-    (programs / "gh").chmod(0o755)
+    publish(project)
     return project
 
 
-def propose(project: Project, *, check: bool = True, **environment: str) -> str:
+@pytest.fixture
+def quick(project: Project) -> Project:
+    """The same project with a single test."""
+    shutil.rmtree(project.path / "tests")
+    (project.path / "tests").mkdir()
+    write_test(project, "assert True")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message", "Test little")
+    return project
+
+
+def write_test(project: Project, body: str) -> None:
+    path = project.path / "tests" / "test_ours.py"
+    path.write_text(f"def test_ours() -> None:\n    {body}\n")
+
+
+def published(project: Project) -> Path:
+    """Return the directory that contains the remote."""
+    return next(path for path in project.path.parents if (path / "origin").exists())
+
+
+def propose(
+    project: Project, forge: str = "github", *, code: int = 0, refused: str = ""
+) -> str:
     """Run the script as its job does, and return what it printed."""
-    here = project.path.parent
-    path = f"{here / 'programs'}:{project.environment({})['PATH']}"
-    return project.run(
-        SCRIPT,
-        check=check,
-        PATH=path,
-        GH_CALLED=str(here / "called"),
-        GIT_CONFIG_COUNT="0",
-        **environment,
-    ).stdout
+    here = published(project)
+    environment = {
+        **dict.fromkeys(("GITHUB_ACTIONS", "GITLAB_CI")),
+        **FORGES[forge],
+        "PATH": f"{here / 'programs'}:{project.environment({})['PATH']}",
+        "CALLED": str(here / "called"),
+        "ORIGIN": str(here / "origin"),
+        "REFUSED": refused,
+        "GITHUB_STEP_SUMMARY": str(here / "summary.md"),
+        "GIT_CONFIG_COUNT": "0",
+    }
+    result = project.run(SCRIPT, check=False, **environment)
+    assert result.returncode == code, result.stdout
+    assert "Traceback" not in result.stdout
+    return result.stdout
+
+
+def check_out(project: Project) -> None:
+    """Check out the default branch in the same clone, as a runner does for the next job."""
+    project.git("checkout", "--quiet", "--force", "--detach", "origin/HEAD")
+    project.git("clean", "--quiet", "--force", "-d")
+
+
+def called(project: Project) -> str:
+    return (project.path.parent / "called").read_text()
+
+
+def summary(project: Project) -> str:
+    return (project.path.parent / "summary.md").read_text()
 
 
 def branches(project: Project) -> list[str]:
@@ -58,31 +131,71 @@ def test_the_next_version_is_tested_and_proposed_once(project: Project) -> None:
     project.git("switch", "--quiet", "-")
     second = propose(project)
 
-    branch = f"template-{TOMORROW}"
     assert "passed" in first
-    assert f"to {TOMORROW} has been proposed on {branch}." in first
-    assert sorted(branches(project)) == sorted([*before, branch])
-    call = (project.path.parent / "called").read_text()
-    assert call.startswith(f"pr\ncreate\n--head\n{branch}\n")
-    assert "## 1001.0.0" in call
-    assert "## 1000.0.0" not in call
-    assert "app/core/tomorrow.py" in project.git("show", "--stat", branch)
-    assert "already been proposed" in second
+    assert f"to {TOMORROW} has been proposed on {BRANCH}." in first
+    assert sorted(branches(project)) == sorted([*before, BRANCH])
+    assert called(project).startswith(f"pr\ncreate\n--head\n{BRANCH}\n")
+    assert "## 1001.0.0" in called(project)
+    assert "## 1000.0.0" not in called(project)
+    assert "app/core/tomorrow.py" in project.git("show", "--stat", BRANCH)
+    assert "has already been proposed" in second
 
 
-def test_gitlab_opens_the_merge_request_itself(project: Project) -> None:
-    bare = project.path.parent / "origin"
-    project.git("-C", str(bare), "config", "receive.advertisePushOptions", "true")
-    hook = bare / "hooks" / "post-receive"
-    hook.write_text('#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION > "$GH_CALLED"\n')
-    hook.chmod(0o755)
+def test_gitlab_opens_the_merge_request_itself(quick: Project) -> None:
+    propose(quick, "gitlab")
 
-    propose(project, GITLAB_CI="true")
-
-    options = (project.path.parent / "called").read_text()
+    options = called(quick)
     assert "merge_request.create" in options
     assert f"merge_request.title=Update from the template: {WORKING_TREE}" in options
     assert "merge_request.description=## 1001.0.0\\n" in options
+
+
+@pytest.mark.parametrize("forge", FORGES)
+def test_the_next_job_makes_a_proposal_that_the_forge_refused(
+    quick: Project, forge: str
+) -> None:
+    """It can run in the clone of the first job, where the branch already exists."""
+    quick.git("remote", "set-head", "origin", "--auto")
+
+    first = propose(quick, forge, code=1, refused="yes")
+    check_out(quick)
+    second = propose(quick, forge)
+    check_out(quick)
+    third = propose(quick, forge)
+
+    assert re.search("not permitted|has no merge request", first)
+    assert f"has been proposed on {BRANCH}." in second
+    assert "has already been proposed" in third
+
+
+def test_a_branch_that_someone_else_pushed_is_left_alone(quick: Project) -> None:
+    quick.git("push", "--quiet", "origin", f"HEAD:refs/heads/{BRANCH}")
+    before = quick.git("ls-remote", "origin")
+
+    output = propose(quick, code=1)
+
+    assert f"{BRANCH} exists on origin, but has no proposal." in output
+    assert quick.git("ls-remote", "origin") == before
+
+
+@pytest.mark.parametrize("forge", FORGES)
+def test_an_update_whose_tests_fail_is_proposed_as_needing_work(
+    quick: Project, forge: str
+) -> None:
+    quick.git("remote", "set-head", "origin", "--auto")
+    write_test(quick, 'assert not __import__("os").path.exists("app/core/tomorrow.py")')
+    quick.git("commit", "--quiet", "--all", "--message", "Refuse tomorrow")
+    quick.git("push", "--quiet", "origin", "HEAD")
+
+    propose(quick, forge, code=1)
+    check_out(quick)
+    second = propose(quick, forge, code=1)
+
+    for text in (called(quick), summary(quick)):
+        assert "Draft: Update from the template" in text
+        assert "1 failed" in text
+        assert "## 1001.0.0" in text
+    assert "but its tests fail" in second
 
 
 def test_nothing_is_pushed_that_conflicts(project: Project) -> None:
@@ -92,12 +205,53 @@ def test_nothing_is_pushed_that_conflicts(project: Project) -> None:
     )
     project.git("commit", "--quiet", "--all", "--message", "Edit")
     before = branches(project)
-    summary = project.path.parent / "summary.md"
 
-    output = propose(project, check=False, GITHUB_STEP_SUMMARY=str(summary))
+    output = propose(project, code=1)
 
-    assert "has conflicts. Run uvx copier update" in output
-    assert "app/main.py" in summary.read_text()
+    assert f"has conflicts. Run {SCRIPT}" in output
+    assert "app/main.py" in summary(project)
+    assert "## 1001.0.0" in summary(project)
+    assert branches(project) == before
+
+
+def test_each_service_of_a_larger_repository_has_a_branch(
+    history: Project, tmp_path: Path
+) -> None:
+    repository = Project(tmp_path / "repository")
+    for name in ("privacy", "billing"):
+        project = start(history, repository.path / "services" / name, WORKING_TREE)
+        shutil.rmtree(project.path / "tests")
+        (project.path / "tests").mkdir()
+        write_test(project, "assert True")
+    publish(repository)
+    repository.git("remote", "set-head", "origin", "--auto")
+    before = branches(repository)
+
+    for name in ("privacy", "billing"):
+        check_out(repository)
+        propose(Project(repository.path / "services" / name))
+
+    proposed = {
+        f"template-services-{name}-{TOMORROW}": f"services/{name}/"
+        for name in ("privacy", "billing")
+    }
+    assert sorted(branches(repository)) == sorted([*before, *proposed])
+    for branch, directory in proposed.items():
+        changed = repository.git("diff", "--name-only", "origin/HEAD", branch)
+        assert all(path.startswith(directory) for path in changed.split())
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "0.10.0"])
+def test_a_shell_script_of_an_older_version_fails_when_the_update_replaces_it(
+    history: Project, tmp_path: Path, version: str
+) -> None:
+    """A shell reads its script while it runs, so it continues inside the new one."""
+    project = start(history, tmp_path / "project", version, ci="github")
+    publish(project)
+    before = branches(project)
+
+    propose(project, code=127)
+
     assert branches(project) == before
 
 
@@ -109,7 +263,10 @@ def test_a_project_that_is_up_to_date_says_so(
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Update")
 
-    assert f"template: {TOMORROW}." in propose(project)
+    assert (
+        propose(project)
+        == f"This project is up to date with its template: {TOMORROW}.\n"
+    )
 
 
 def test_the_github_workflow_is_pinned_and_asks_for_little(render: Render) -> None:
@@ -124,9 +281,21 @@ def test_the_github_workflow_is_pinned_and_asks_for_little(render: Render) -> No
     assert job["steps"][-1]["run"] == SCRIPT
 
 
-def test_the_script_is_executable_and_parses(render: Render) -> None:
-    for ci in ("github", "gitlab"):
-        project = render(ci=ci)
-        project.run("bash", "-n", SCRIPT)
-        assert (project.path / SCRIPT).stat().st_mode & 0o111 == 0o111
-    assert not (render().path / "scripts" / "update-from-template").exists()
+def test_the_script_is_executable_for_every_answer(render: Render) -> None:
+    for ci in ("github", "gitlab", "none"):
+        script = render(ci=ci).path / SCRIPT
+        assert script.stat().st_mode & 0o111 == 0o111
+
+
+def test_the_script_is_formatted_and_lint_clean(installed: Render) -> None:
+    """It has no suffix, so the checks of a project do not find it."""
+    project = installed()
+    text = (project.path / SCRIPT).read_text()
+    for command in (["format", "--check"], ["check"]):
+        subprocess.run(
+            ["ruff", *command, "--stdin-filename", "app/script.py", "-"],
+            cwd=project.path,
+            input=text,
+            text=True,
+            check=True,
+        )

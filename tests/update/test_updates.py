@@ -197,7 +197,21 @@ def test_a_pipeline_can_be_switched_on_changed_and_off_by_an_update(
         commit(project)
         seen.append([github.exists(), gitlab.exists(), script.exists()])
 
-    assert seen == [[True, False, True], [False, True, True], [False, False, False]]
+    # The script is for people too.
+    assert seen == [[True, False, True], [False, True, True], [False, False, True]]
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-2])
+def test_a_service_without_a_pipeline_gets_the_script_that_updates_it(
+    history: Project, tmp_path: Path, version: str
+) -> None:
+    project = start(history, tmp_path / "project", version, ci="none")
+    commit(project)
+
+    update(project, WORKING_TREE)
+
+    script = project.path / "scripts" / "update-from-template"
+    assert script.stat().st_mode & 0o111 == 0o111
 
 
 def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
