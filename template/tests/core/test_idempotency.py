@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 from app.core.application import set_up
 from app.core.database import engine
 from app.core.errors import ConflictError
-from app.core.http.idempotency import IdempotencyKeyMixin, IdempotencyDep
+from app.core.http.idempotency import IdempotencyDep, IdempotencyKeyMixin
 from tests.conftest import client_of
 
 app = FastAPI()

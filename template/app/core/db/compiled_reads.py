@@ -58,7 +58,9 @@ class CompiledRead(Generic[Row]):
     def arguments(self, values: dict[str, Any]) -> list[Any]:
         """Return the values as the driver expects them, in the order of the SQL."""
         if values.keys() != self._parameters:
-            raise TypeError(f"Expected {sorted(self._parameters)}, got {sorted(values)}.")
+            raise TypeError(
+                f"Expected {sorted(self._parameters)}, got {sorted(values)}."
+            )
         values |= self._constants
         return [
             values[name] if convert is None else convert(values[name])

@@ -54,7 +54,8 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next: Annotated[
-        str | None, Field(description="The `cursor` of the next page; null on the last page.")
+        str | None,
+        Field(description="The `cursor` of the next page; null on the last page."),
     ]
 
 

@@ -11,7 +11,10 @@ from fastapi import Depends, Header
 
 # For `responses=`: the headers of a route that names the version in its response.
 _HEADER = {"description": "The version in this response.", "schema": {"type": "string"}}
-_LOCATION = {"description": "The path of the new resource.", "schema": {"type": "string"}}
+_LOCATION = {
+    "description": "The path of the new resource.",
+    "schema": {"type": "string"},
+}
 ETAG: dict[str, Any] = {"headers": {"ETag": _HEADER}}
 ETAG_AND_LOCATION: dict[str, Any] = {
     "headers": {"ETag": _HEADER, "Location": _LOCATION}
