@@ -17,6 +17,7 @@ PAGES = {
     "compiled_pages.py",
     "openapi.json",
     "pagination.py",
+    "pool.py",
     "test_pagination.py",
 }
 
@@ -100,7 +101,7 @@ def test_without_the_example_nothing_speaks_of_it(render: Render) -> None:
     project = render(example=False)
 
     for path in project.files():
-        # The parts of a page, and of an array in JSON Schema, are called items too.
+        # The parts of a page, of an array in JSON Schema and of a queue are items too.
         if path.name in PAGES:
             continue
         text = f"{path}\n{(project.path / path).read_text()}"

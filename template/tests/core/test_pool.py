@@ -133,18 +133,23 @@ async def test_waiters_that_are_cancelled_or_time_out_lose_no_connection() -> No
     chance = random.Random(1)
 
     async def use() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        async with engine.connect():
+            await asyncio.sleep(0.001)
 
+    async def open_all() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(COUNT):
+                await stack.enter_async_context(engine.connect())
+
+    # Connected before, so that only waiting is canceled.
+    await open_all()
     for _ in range(20):
         tasks = [asyncio.create_task(use()) for _ in range(30)]
         for task in chance.sample(tasks, 10):
             asyncio.get_running_loop().call_later(chance.random() / 50, task.cancel)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async with AsyncExitStack() as stack:
-        for _ in range(COUNT):
-            await stack.enter_async_context(engine.connect())
+    await open_all()
     await engine.dispose()
 
 
@@ -168,7 +173,7 @@ async def test_the_place_of_a_connection_that_cannot_be_opened_goes_to_the_next(
     await results[1].close()
 
 
-@app.post("/items/{number}")
+@app.post("/numbers/{number}")
 async def use_a_session(session: SessionDep, number: int) -> None:
     await session.execute(text("SELECT 1"))
 
@@ -198,8 +203,8 @@ async def full(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[AsyncClient]:
 async def test_an_invalid_request_does_not_wait_for_a_connection(
     full: AsyncClient,
 ) -> None:
-    invalid = await full.post("/items/none")
-    valid = await full.post("/items/1")
+    invalid = await full.post("/numbers/none")
+    valid = await full.post("/numbers/1")
 
     assert invalid.status_code == 422
     assert valid.status_code == 503
