@@ -176,15 +176,21 @@ def test_reads_survive_storms_of_killed_connections(
     async def ask(many: httpx2.AsyncClient) -> Counter[int]:
         statuses: Counter[int] = Counter()
         stop = asyncio.Event()
+        unanswered: set[int] = set()
 
-        async def read() -> None:
+        async def read(reader: int) -> None:
             while not stop.is_set():
                 statuses[(await many.get("/items")).status_code] += 1
+                unanswered.discard(reader)
 
-        readers = [asyncio.create_task(read()) for _ in range(8)]
+        readers = [asyncio.create_task(read(reader)) for reader in range(8)]
         for _ in range(16):
             await asyncio.to_thread(postgres.query, kill)
-            await asyncio.sleep(0.15)
+            # No request meets two storms, however slow the machine is.
+            unanswered.update(range(8))
+            while unanswered:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
         stop.set()
         await asyncio.gather(*readers)
         return statuses

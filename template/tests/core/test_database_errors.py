@@ -24,7 +24,7 @@ from app.core.database import (
 )
 from app.core.db.compiled_reads import CompiledRead, Reader
 from app.core.db.engines import make_engine
-from app.core.db.failures import DatabaseUnavailableError
+from app.core.db.failures import DatabaseUnavailableError, is_connection_lost
 from app.core.http import database_failures
 from tests.conftest import client_of
 
@@ -296,3 +296,22 @@ async def test_a_server_that_cannot_be_reached_is_an_unavailable_database() -> N
             pass
     with pytest.raises(DatabaseUnavailableError, match="ConnectionRefusedError"):
         await Reader(nowhere, slow_statement=1).all(read)
+
+
+async def test_a_connection_that_is_ended_while_it_opens_is_lost() -> None:
+    """So a read is retried, as if the connection had been ended a moment later."""
+
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        fields = b"SFATAL\0C57P01\0Mterminating connection\0\0"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+        writer.close()
+
+    async with await asyncio.start_server(end, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        url = make_url(f"postgresql+asyncpg://a@127.0.0.1:{port}/b?ssl=disable")
+        with pytest.raises(DBAPIError, match="terminating connection") as raised:
+            async with make_engine(url, options).connect():
+                pass
+
+    assert is_connection_lost(raised.value)

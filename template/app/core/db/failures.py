@@ -19,6 +19,9 @@ DRIVER_ERRORS = (
 # failover), rollback (deadlock), resources, object in use, operator intervention
 # (shutdown, statement timeout), system error.
 TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
+# admin_shutdown, crash_shutdown: PostgreSQL ends the connection. SQLAlchemy reports it as
+# invalidated only where it was open before, not where it was being opened.
+ENDED = {"57P01", "57P02"}
 
 
 class DatabaseUnavailableError(Exception):
@@ -90,9 +93,12 @@ def is_connection_lost(error: BaseException) -> bool:
     """Return whether the connection broke: a new one may work at once."""
     if isinstance(error, DatabaseUnavailableError):
         return isinstance(error.__cause__, ConnectionError)
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if (state := sqlstate(error)) in ENDED or state.startswith("08"):
+        return True
     broken = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-    return lost or isinstance(driver_error(error), broken)
+    return isinstance(driver_error(error), broken)
 
 
 def is_outdated(error: BaseException) -> bool:
