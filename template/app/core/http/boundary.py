@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http.deadline import RequestDeadline
 from app.core.http.problems import Problem, phrase
+from app.core.http.websockets import run_websocket
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 DETAILS = {
@@ -51,6 +52,9 @@ class RequestBoundary:
         self.app, self._timeout = app, timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await run_websocket(self.app, scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
