@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 from app.core.config import settings
 from app.core.db.compiled_reads import Reader
 from app.core.db.engines import EngineOptions, make_engine, make_replica_engine
+from app.core.db.types import TYPE_ANNOTATION_MAP, check_enums
 
 
 class Base(DeclarativeBase):
@@ -26,6 +27,10 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    type_annotation_map = TYPE_ANNOTATION_MAP
+
+
+check_enums(Base.metadata)
 
 
 options = EngineOptions(

@@ -10,6 +10,7 @@ from app.core.db.failures import connect, type_failures
 from app.core.db.pool import FairPool, replace_dead_connections
 from app.core.db.replica import ReplicaFallback
 from app.core.db.slow_statements import log_slow_statements
+from app.core.db.types import to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,7 @@ def _make_engine(
         max_overflow=options.max_overflow,
         pool_timeout=options.pool_timeout,
         connect_args=connect_args,
+        json_serializer=to_json,
     )
     replace_dead_connections(engine)
     log_slow_statements(engine, options.slow_statement)
