@@ -11,6 +11,7 @@ from sqlalchemy import Connection, NullPool, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.config import settings
+from app.core.db import autogenerate
 from app.core.logging import configure_logging
 from app.models import Base
 
@@ -52,6 +53,7 @@ def configure(**target: Any) -> None:
         autogenerate_plugins=[
             "alembic.autogenerate.*",
             "alembic.ext.checkconstraint_byname",
+            autogenerate.PLUGIN,
         ],
     )
 
@@ -72,8 +74,9 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_online() -> None:
-    # The role may have timeouts, which are for requests; a PgBouncer refuses these.
-    unlimited = {"statement_timeout": "0", "lock_timeout": "0"}
+    # The role's timeouts are for requests, and its time zone would shift a timestamp that
+    # becomes a timestamptz. A PgBouncer refuses these.
+    unlimited = {"statement_timeout": "0", "lock_timeout": "0", "timezone": "UTC"}
     engine = create_async_engine(
         settings.DATABASE_URL,
         poolclass=NullPool,
