@@ -10,10 +10,10 @@ from alembic import context
 from sqlalchemy import Connection, NullPool, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app import models
 from app.core.config import settings
 from app.core.db import autogenerate
 from app.core.logging import configure_logging
-from app.models import Base
 
 LOCK_KEY = 7_251_838_104
 LOCK_TIMEOUT_SECONDS = 600
@@ -43,12 +43,18 @@ def migration_lock(connection: Connection) -> Generator[None]:
         connection.commit()
 
 
-def configure(**target: Any) -> None:
+def configure(connection: Connection | None = None, **target: Any) -> None:
+    metadata = models.Base.metadata
+    ignored = getattr(models, "IGNORED_TABLES", ())
     context.configure(
+        connection=connection,
         **target,
-        target_metadata=Base.metadata,
+        target_metadata=metadata,
         # A migration that fails leaves the ones before it applied.
         transaction_per_migration=True,
+        include_schemas=True,
+        **autogenerate.table_filters(metadata, ignored, connection),
+        process_revision_directives=autogenerate.create_schemas,
         # Those that Alembic turns on by itself leave CHECK constraints out.
         autogenerate_plugins=[
             "alembic.autogenerate.*",

@@ -15,6 +15,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from app import models
 from app.core.config import settings
 from app.core.database import (
     async_session_factory,
@@ -23,8 +24,8 @@ from app.core.database import (
     read_session_factory,
     reader,
 )
+from app.core.db.autogenerate import is_ignored
 from app.main import app
-from app.models import Base
 
 ALEMBIC = Config(Path(__file__).parents[1] / "alembic.ini")
 
@@ -107,10 +108,15 @@ async def committing_client() -> AsyncGenerator[AsyncClient]:
     """A client whose requests really commit, each on a connection of its own."""
     async with client_of(app) as client:
         yield client
-    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
-    if tables:
+    ignored = getattr(models, "IGNORED_TABLES", ())
+    quoted = [
+        engine.dialect.identifier_preparer.format_table(table)
+        for table in models.Base.metadata.sorted_tables
+        if not is_ignored(table.fullname, ignored)
+    ]
+    if quoted:
         async with engine.begin() as connection:
-            await connection.execute(text(f"TRUNCATE {tables}"))
+            await connection.execute(text(f"TRUNCATE {', '.join(quoted)}"))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Revisions that Alembic writes itself: what it compares, and whether they run as written."""
 
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -31,6 +32,70 @@ class Car(UUIDPrimaryKeyMixin, Base):
 
     color: Mapped[Color]
     roof: Mapped[Color | None]
+'''
+BILLING = '''"""The tables of the invoices."""
+
+import uuid
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base
+from app.models.base import CreatedAtMixin, UUIDPrimaryKeyMixin
+
+
+class Invoice(UUIDPrimaryKeyMixin, CreatedAtMixin, Base):
+    __tablename__ = "invoice"
+    __table_args__ = {"schema": "billing department"}
+
+    item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("item.id"), index=True)
+    number: Mapped[str] = mapped_column(unique=True)
+'''
+BILLING_TEST = '''"""The invoices."""
+
+import pytest
+from httpx2 import AsyncClient
+from sqlalchemy import func, select
+
+from app.core.database import async_session_factory
+from app.models import Invoice, Item
+
+
+@pytest.mark.parametrize("time", [1, 2])
+async def test_each_test_begins_with_empty_tables(
+    committing_client: AsyncClient, time: int
+) -> None:
+    async with async_session_factory.begin() as session:
+        item = Item(name="Box", quantity=1)
+        session.add(item)
+        await session.flush()
+        session.add(Invoice(item_id=item.id, number="1"))
+    async with async_session_factory() as session:
+        assert await session.scalar(select(func.count(Invoice.id))) == 1
+'''
+EVENTS = '''"""The tables of the events."""
+
+from datetime import date
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base
+
+
+class Event(Base):
+    __tablename__ = "event"
+    __table_args__ = {"postgresql_partition_by": "RANGE (day)"}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+
+
+class LegacyUser(Base):
+    """Another program's, which the service reads."""
+
+    __tablename__ = "legacy_user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
 '''
 COMMANDS = """
 import sys
@@ -209,3 +274,58 @@ def test_a_timestamp_that_gets_a_time_zone_keeps_its_moment(service: Service) ->
 
     at = service.sql("SELECT at AT TIME ZONE 'UTC' FROM item")
     assert at == "2026-01-02 03:04:05"
+
+
+def test_tables_of_a_second_schema_are_like_all_others(service: Service) -> None:
+    service.add_models(BILLING, "Invoice")
+    tests = service.project.path / "tests"
+    (tests / "test_invoices.py").write_text(BILLING_TEST)
+
+    service.autogenerate()
+
+    path = "tests/test_migrations.py"
+    service.project.run(
+        "pytest", "-q", "tests/test_invoices.py", path, **service.environment
+    )
+    service.edit("app/models/team.py", "    number: Mapped[str]", "    no: Mapped[str]")
+    assert "number" in service.autogenerate()
+
+
+def test_only_tables_of_the_service_are_compared(service: Service) -> None:
+    service.add_models(EVENTS, "Event", "LegacyUser")
+    service.edit(
+        "app/models/__init__.py",
+        "IGNORED_TABLES: list[str] = []",
+        'IGNORED_TABLES = ["legacy_*"]',
+    )
+    service.autogenerate()
+    service.sql(
+        "CREATE TABLE event_2026 PARTITION OF event"
+        " FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');"
+        "INSERT INTO event (id, day) VALUES (1, '2026-02-03');"
+        "CREATE EXTENSION citext; CREATE TABLE spatial_ref_sys (id int);"
+        "ALTER EXTENSION citext ADD TABLE spatial_ref_sys;"
+        "CREATE TABLE legacy_user (id bigint, name text);"
+        "CREATE TABLE legacy_order (id int);"
+        "CREATE SCHEMA reports; CREATE TABLE reports.sale (id int)"
+    )
+
+    service.alembic("check")
+    service.sql("CREATE TABLE forgotten (id int)")
+
+    found = service.alembic("check", check=False)
+    assert set(re.findall(r"'(\w+)', Table\('(\w+)'", found)) == {
+        ("remove_table", "forgotten")
+    }
+
+
+def test_a_service_that_ignores_nothing_needs_no_line_for_it(service: Service) -> None:
+    """One that is older than the list has none in its own file."""
+    path = service.project.path / "app" / "models" / "__init__.py"
+    path.write_text(path.read_text().split("\n# Tables of other programs")[0])
+
+    service.alembic("check")
+    service.project.run(
+        *("pytest", "-q", "tests/test_migrations.py", "tests/items"),
+        **service.environment,
+    )
