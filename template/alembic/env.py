@@ -2,17 +2,22 @@
 
 import asyncio
 import time
+import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 from alembic import context
+from alembic.script.revision import MultipleHeads, ResolutionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import models
 from app.core.config import settings
 from app.core.db import autogenerate
+from app.core.db.failures import driver_error
 from app.core.logging import configure_logging
 
 LOCK_KEY = 7_251_838_104
@@ -88,15 +93,57 @@ async def migrate_online() -> None:
         poolclass=NullPool,
         connect_args={} if settings.DB_PGBOUNCER else {"server_settings": unlimited},
     )
-    async with engine.connect() as connection:
+    connection = engine.connect()
+    try:
+        await connection.start()
+    except (OSError, TypeError, DBAPIError) as error:
+        raise CommandError(
+            f"The database {settings.DATABASE_URL!r} cannot be used: "
+            f"{driver_error(error)}"
+        ) from None
+    async with aclosing(connection):
         await connection.run_sync(migrate)
+
+
+@contextmanager
+def explain_errors() -> Generator[None]:
+    """Let errors about the revisions say what to do, each in one sentence."""
+    try:
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            context.script.get_heads()
+        yield
+    except UserWarning as warning:
+        raise CommandError(f"alembic/versions is inconsistent: {warning}") from None
+    except CommandError as error:
+        if isinstance(error.__cause__, MultipleHeads):
+            raise CommandError(
+                f"There are several heads, {', '.join(error.__cause__.heads)}: join them "
+                'with `uv run alembic merge heads -m "…"`'
+            ) from None
+        if isinstance(error.__cause__, ResolutionError):
+            raise CommandError(
+                f"{error}, which is not in alembic/versions: if another branch migrated "
+                "the database, switch to that branch and downgrade there first"
+            ) from None
+        raise
+
+
+def run_online() -> None:
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise CommandError(
+            "Alembic cannot run inside a running event loop: call it in a thread, "
+            'as in `await asyncio.to_thread(upgrade, config, "head")`'
+        )
+    asyncio.run(migrate_online())
 
 
 configure_logging()
 
-if context.is_offline_mode():
-    configure(url=settings.DATABASE_URL, literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
-else:
-    asyncio.run(migrate_online())
+with explain_errors():
+    if context.is_offline_mode():
+        configure(url=settings.DATABASE_URL, literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+    else:
+        run_online()

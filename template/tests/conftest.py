@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from alembic.command import upgrade
 from alembic.config import Config
+from alembic.util import CommandError
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from app import models
@@ -25,6 +27,7 @@ from app.core.database import (
     reader,
 )
 from app.core.db.autogenerate import is_ignored
+from app.core.db.failures import driver_error
 from app.main import app
 
 ALEMBIC = Config(Path(__file__).parents[1] / "alembic.ini")
@@ -36,7 +39,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-async def database(anyio_backend: str) -> AsyncGenerator[None]:
+async def database(
+    anyio_backend: str, request: pytest.FixtureRequest
+) -> AsyncGenerator[None]:
     """Send all of the application's connections to a new, migrated database.
 
     It stands beside the configured one, which stays untouched. Its number is the first
@@ -44,7 +49,15 @@ async def database(anyio_backend: str) -> AsyncGenerator[None]:
     """
     url = settings.DATABASE_URL
     server = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    async with server.connect() as connection:
+    connection = server.connect()
+    try:
+        await connection.start()
+    except (OSError, TypeError, DBAPIError) as error:
+        reason = driver_error(error)
+        raise failed(
+            request.session, f"The database {url!r} cannot be used: {reason}"
+        ) from None
+    async with aclosing(connection):
         name = await _claim(connection, f"{url.database}_test")
         await connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         await connection.execute(text(f'CREATE DATABASE "{name}"'))
@@ -60,10 +73,19 @@ async def database(anyio_backend: str) -> AsyncGenerator[None]:
         # Nor is a replica asked: the tests read what they have just written.
         for each in (engine, read_engine):
             event.listen(each.sync_engine, "do_connect", connect_there)
-        await asyncio.to_thread(upgrade, ALEMBIC, "head")
+        try:
+            await asyncio.to_thread(upgrade, ALEMBIC, "head")
+        except CommandError as error:
+            raise failed(request.session, str(error)) from None
         yield
         await engine.dispose()
         await connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def failed(session: pytest.Session, reason: str) -> BaseException:
+    """End the run with a sentence: otherwise each test would fail with a traceback."""
+    session.shouldfail = reason
+    return pytest.fail.Exception(reason, pytrace=False)
 
 
 async def _claim(connection: AsyncConnection, prefix: str) -> str:

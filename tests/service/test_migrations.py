@@ -133,6 +133,115 @@ def test_a_new_revision_is_readable_and_formatted(project: Project) -> None:
     assert "ck_item_quantity_not_negative" in text
 
 
+def test_a_revision_written_by_hand_has_its_imports(project: Project) -> None:
+    project.run("alembic", "revision", "-m", "Fill color")
+
+    (path,) = (project.path / "alembic" / "versions").glob("*-fill_color.py")
+    assert "\nimport sqlalchemy as sa\nfrom alembic import op\n" in path.read_text()
+    path.write_text(
+        path.read_text().replace("    pass\n", '    op.execute(sa.text("SELECT 1"))\n')
+    )
+    project.run("ruff", "check", path)
+    project.run("ruff", "format", "--check", path)
+
+
+def test_a_revision_that_needs_no_import_has_none(project: Project) -> None:
+    project.run("alembic", "upgrade", "head")
+    model = project.path / "app" / "models" / "item.py"
+    index = '        Index(None, "quantity", "id"),\n'
+    model.write_text(
+        model.read_text().replace(index, f'{index}        Index(None, "version"),\n')
+    )
+
+    project.run("alembic", "revision", "--autogenerate", "-m", "Index version")
+
+    (path,) = (project.path / "alembic" / "versions").glob("*-index_version.py")
+    project.run("ruff", "check", path)
+    assert "op.create_index" in path.read_text()
+
+
+def programs(project: Project, **environment: str) -> Generator[str]:
+    """Give what each program says that migrates the database, and cannot."""
+    environment["PYTHONPATH"] = str(project.path)
+    tests = ("pytest", "-q", "-p", "no:cacheprovider", "tests/items")
+    for command in (("alembic", "upgrade", "head"), ("dev",), tests):
+        result = project.run(*command, check=False, **environment)
+        assert result.returncode != 0, result.stdout
+        assert "Traceback" not in result.stdout, result.stdout
+        assert ".local" not in result.stdout.replace(str(project.path), "")
+        yield result.stdout
+
+
+def test_several_heads_are_to_be_merged(project: Project) -> None:
+    versions = project.path / "alembic" / "versions"
+    other = SLOW.replace('revision = "slow"', 'revision = "other"', 1)
+    (versions / "2026_01_04_0000-other.py").write_text(other)
+
+    for output in programs(project):
+        assert "alembic merge heads" in output, output
+
+    project.run("alembic", "merge", "heads", "-m", "Merge")
+    assert len(project.run("alembic", "heads").stdout.splitlines()) == 1
+
+
+def test_a_database_of_another_branch_is_named(project: Project) -> None:
+    project.run("alembic", "upgrade", "slow")
+    versions = project.path / "alembic" / "versions"
+    for path in versions.glob("2026_01_0[23]*.py"):
+        path.unlink()
+
+    for command in (("alembic", "upgrade", "head"), ("dev",)):
+        result = project.run(*command, check=False, PYTHONPATH=str(project.path))
+        assert result.returncode != 0
+        assert "revision identified by 'slow', which is not in" in result.stdout
+        assert "Traceback" not in result.stdout
+
+
+def test_a_missing_revision_is_named(project: Project) -> None:
+    (project.path / "alembic" / "versions" / "2026_01_02_0000-slow.py").unlink()
+
+    for output in programs(project):
+        assert "Revision slow referenced from slow -> concurrent" in output, output
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://me@127.0.0.1:1/none", "Connect call failed"),
+        ("postgresql://me@127.0.0.1:1/none?colour=red", "'colour'"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_named(
+    project: Project, url: str, reason: str
+) -> None:
+    for output in programs(project, DATABASE_URL=url):
+        assert "127.0.0.1:1/none" in output
+        assert "cannot be used: " in output
+        assert reason in output
+
+
+def test_a_migration_in_a_running_loop_says_what_to_do(project: Project) -> None:
+    program = """
+import asyncio
+from alembic.command import upgrade
+from alembic.config import Config
+
+async def main():
+    upgrade(Config("alembic.ini"), "head")
+
+try:
+    asyncio.run(main())
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+    output = project.run("python", "-W", "error", "-c", program).stdout
+
+    assert "CommandError: Alembic cannot run inside a running event loop" in output
+    assert "asyncio.to_thread" in output
+    assert "never awaited" not in output
+
+
 def test_the_sql_of_a_migration_can_be_had_without_a_database(
     project: Project,
 ) -> None:
