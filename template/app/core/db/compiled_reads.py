@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.db.failures import DRIVER_ERRORS, unavailable
+from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable
 from app.core.db.slow_statements import log_if_slow
 
 Row = TypeVar("Row")
@@ -82,7 +82,7 @@ class CompiledRead(Generic[Row]):
                 elapsed = perf_counter() - start
                 log_if_slow(self._sql, elapsed, limit=slow_statement)
         except DRIVER_ERRORS as error:
-            lost = driver.is_closed()
+            lost = driver.is_closed() or is_outdated(error)
             raise DBAPIError(self._sql, None, error, True, lost) from error
 
     async def _conversions(self, driver: Any) -> list[tuple[str, Any]]:

@@ -39,12 +39,15 @@ def type_failures(engine: AsyncEngine) -> None:
     """Raise DatabaseUnavailableError where the network fails a statement.
 
     asyncpg raises the same TimeoutError and OSError as a client of any other server, and
-    SQLAlchemy passes them on unchanged.
+    SQLAlchemy passes them on unchanged. After a change of the schema, which a connection
+    may not recover from, the pool replaces its connections as after a lost one.
     """
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _(context: ExceptionContext) -> DatabaseUnavailableError | None:
         error = context.original_exception
+        if is_outdated(error):
+            context.is_disconnect = True
         return unavailable(error) if isinstance(error, OSError) else None
 
 
@@ -65,11 +68,12 @@ def driver_error(error: BaseException) -> BaseException:
     """Return the error of asyncpg, or of the network, that another error wraps."""
     if isinstance(error, DatabaseUnavailableError):
         return error.__cause__ or error
-    wrapped = error.orig if isinstance(error, DBAPIError) else None
-    if isinstance(wrapped, EmulatedDBAPIException):
+    if isinstance(error, DBAPIError):
+        error = error.orig or error
+    if isinstance(error, EmulatedDBAPIException):
         # SQLAlchemy's InvalidCachedStatementError keeps its origin as the cause only.
-        wrapped = wrapped.orig or wrapped.__cause__
-    return wrapped or error
+        error = error.orig or error.__cause__ or error
+    return error
 
 
 def sqlstate(error: BaseException) -> str:
@@ -96,12 +100,13 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 def is_outdated(error: BaseException) -> bool:
-    """Return whether the schema changed under a prepared statement.
-
-    The first statement to notice fails; its connection then prepares it again.
-    """
+    """Return whether the schema changed under a connection: a new one works at once."""
+    error = driver_error(error)
+    # What PostgreSQL reports for a type that was dropped, and perhaps made again.
+    if isinstance(error, asyncpg.InternalServerError):
+        return "cache lookup failed" in str(error)
     outdated = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
-    return isinstance(driver_error(error), outdated)
+    return isinstance(error, outdated)
 
 
 def conflicting_fields(error: BaseException) -> list[str]:
