@@ -83,7 +83,7 @@ class CompiledRead(Generic[Row]):
                 log_if_slow(self._sql, elapsed, limit=slow_statement)
         except DRIVER_ERRORS as error:
             lost = driver.is_closed() or is_outdated(error)
-            raise DBAPIError(self._sql, None, error, True, lost) from error
+            raise DBAPIError(self._sql, arguments, error, True, lost) from error
 
     async def _conversions(self, driver: Any) -> list[tuple[str, Any]]:
         """Return the conversions of SQLAlchemy, which depend on PostgreSQL's own types."""

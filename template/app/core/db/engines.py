@@ -71,10 +71,11 @@ def make_replica_engine(
     the primary's engine disposes of this one.
     """
     _, target = primary.dialect.create_connect_args(primary.url)
-    target |= options.connect_args(pgbouncer=options.pgbouncer, read_only=True)
+    arguments = options.connect_args(pgbouncer=options.pgbouncer, read_only=True)
+    at_primary = {**target, **arguments}
     # SQLAlchemy's own option, which asyncpg does not know.
-    target.pop("prepared_statement_cache_size", None)
-    fallback = ReplicaFallback(primary=target)
+    at_primary.pop("prepared_statement_cache_size", None)
+    fallback = ReplicaFallback(primary=at_primary)
     arguments = options.connect_args(pgbouncer=False, read_only=True)
     replica = _make_engine(
         url, options, arguments | {"async_creator_fn": fallback.connect}

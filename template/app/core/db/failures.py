@@ -19,10 +19,19 @@ DRIVER_ERRORS = (
 # failover), rollback (deadlock), resources, object in use, operator intervention
 # (shutdown, statement timeout), system error.
 TRANSIENT = {"08", "25", "40", "53", "55", "57", "58"}
+# Data exceptions and program limits; and, as whole states, CHECK and WITH CHECK OPTION.
+REFUSED_VALUES = {"22", "54", "23514", "44000"}
 
 
 class DatabaseUnavailableError(Exception):
     """PostgreSQL did not respond: its `__cause__` is the error of the network."""
+
+
+class StatementError(Exception):
+    """A statement that failed by a mistake of the service.
+
+    In place of the error of the database, whose text shows values of rows and parameters.
+    """
 
 
 # Everything that a session, a compiled read or the bare driver raises for a failure of
@@ -94,9 +103,9 @@ def is_connection_lost(error: BaseException) -> bool:
     """Return whether the connection broke: a new one may work at once."""
     if isinstance(error, DatabaseUnavailableError):
         return isinstance(error.__cause__, ConnectionError)
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    broken = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-    return lost or isinstance(driver_error(error), broken)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 
 def is_outdated(error: BaseException) -> bool:
@@ -107,6 +116,39 @@ def is_outdated(error: BaseException) -> bool:
         return "cache lookup failed" in str(error)
     outdated = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
     return isinstance(error, outdated)
+
+
+def refuses_value(error: BaseException) -> bool:
+    """Return whether PostgreSQL cannot store a value that the statement was given.
+
+    It may be what a client sent, and no validation caught. It is not where the statement
+    has no values, or one of another Python type than its column: types are validated. A
+    NULL in a column that is NOT NULL is no such value either.
+    """
+    if isinstance(error, DBAPIError) and error.statement and not error.params:
+        return False
+    state = sqlstate(error)
+    return not _mistyped(error) and bool(REFUSED_VALUES & {state, state[:2]})
+
+
+def without_values(error: Exception) -> Exception:
+    """Return the error, or one that names what is wrong where its own text has values."""
+    state = sqlstate(error)
+    if state[:2] not in {"22", "23", "44"}:
+        return error
+    driver = driver_error(error)
+    names = ("table_name", "column_name", "constraint_name", "data_type_name")
+    about = [str(name) for each in names if (name := getattr(driver, each, None))]
+    about += [str(driver.__cause__)] if _mistyped(error) else []
+    sql = error.statement if isinstance(error, DBAPIError) else None
+    parts = (type(driver).__name__, state, *about, sql or "")
+    return StatementError(" ".join(parts)).with_traceback(error.__traceback__)
+
+
+def _mistyped(error: BaseException) -> bool:
+    """Return whether a value has not the Python type that its parameter needs."""
+    cause = driver_error(error).__cause__
+    return isinstance(cause, TypeError | AttributeError)
 
 
 def conflicting_fields(error: BaseException) -> list[str]:

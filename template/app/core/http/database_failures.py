@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from http import HTTPStatus
 
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,7 +16,9 @@ from app.core.db.failures import (
     is_connection_lost,
     is_outdated,
     is_transient,
+    refuses_value,
     sqlstate,
+    without_values,
 )
 from app.core.http.problems import Problem
 
@@ -26,6 +30,7 @@ REPEATABLE_BY = {b"idempotency-key", b"if-match"}
 CONFLICTS = {
     "23505": "Another record already has this {fields}.",
     "23503": "{fields} refers to a record that does not exist or is still in use.",
+    "23001": "{fields} is still in use by another record.",
     "23P01": "Conflicts with another record on {fields}.",
 }
 
@@ -60,9 +65,9 @@ class DatabaseFailures:
             try:
                 await self.app(scope, body.receive, send_and_note)
             except DATABASE_ERRORS as error:
-                problem = problem_for(error)
+                problem = problem_for(error, has_input=_has_input(scope, body))
                 if started or problem is None:
-                    raise
+                    raise without_values(error) from None
                 if not retried and body.is_whole and _may_retry(scope, error):
                     retried = True
                     body.rewind()
@@ -86,6 +91,11 @@ class KeptBody:
         self._again: Iterator[Message] = iter(())
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was received."""
+        return self._room == MAX_KEPT_BYTES
+
+    @property
     def is_whole(self) -> bool:
         """Whether all that was received can be received again."""
         return self._room >= 0
@@ -107,8 +117,11 @@ class KeptBody:
         self._again = iter(self._kept)
 
 
-def problem_for(error: Exception) -> Problem | None:
-    """Return the response to a failure, or None where the service itself is wrong."""
+def problem_for(error: Exception, *, has_input: bool) -> Problem | None:
+    """Return the response to a failure, or None where the service itself is wrong.
+
+    A value that cannot be stored is the client's mistake only where the client sent any.
+    """
     state = sqlstate(error)
     # The text of the error would show values, and hashes or tokens among them.
     name = type(driver_error(error)).__name__
@@ -117,7 +130,7 @@ def problem_for(error: Exception) -> Problem | None:
         fields = conflicting_fields(error)
         detail = CONFLICTS[state].format(fields=" and ".join(fields) or "value")
         return Problem(HTTPStatus.CONFLICT, detail, fields=fields)
-    if state[:2] in {"22", "23"}:
+    if has_input and refuses_value(error):
         return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The request holds a value that cannot be stored.",
@@ -127,6 +140,25 @@ def problem_for(error: Exception) -> Problem | None:
     if is_transient(error):
         return _unavailable("The database is unavailable. Try again.")
     return None
+
+
+def _has_input(scope: Scope, body: KeptBody) -> bool:
+    """Return whether the client sent a value: a body, or a parameter of the route."""
+    if scope["query_string"] or scope.get("path_params") or not body.is_empty:
+        return True
+    route = scope.get("route")
+    declared = set(_headers(route.dependant)) if isinstance(route, APIRoute) else set()
+    return any(name in declared for name, _ in scope["headers"])
+
+
+def _headers(dependant: Dependant) -> Iterator[bytes]:
+    """Yield the names of the headers that a route and its dependencies declare."""
+    for field in dependant.header_params:
+        yield field.alias.replace("_", "-").lower().encode()
+    if dependant.cookie_params:
+        yield b"cookie"
+    for dependency in dependant.dependencies:
+        yield from _headers(dependency)
 
 
 def _unavailable(detail: str) -> Problem:
