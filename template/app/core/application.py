@@ -32,6 +32,8 @@ def set_up(app: FastAPI) -> None:
         )
     if "*" not in settings.ALLOWED_HOSTS:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS)
-    add_request_boundary(app, timeout=settings.REQUEST_TIMEOUT)
+    add_request_boundary(
+        app, timeout=settings.REQUEST_TIMEOUT, draining=health.draining
+    )
     document_problems(app)
     add_route_checks(app)

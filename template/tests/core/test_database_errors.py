@@ -11,6 +11,7 @@ from fastapi import Body, FastAPI, Header, Request
 from httpx2 import AsyncClient
 from sqlalchemy import literal, make_url, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 
@@ -89,6 +90,15 @@ async def conflicts_once(session: SessionDep, body: Annotated[str, Body()]) -> s
         raise_deadlock = "BEGIN RAISE EXCEPTION '' USING ERRCODE = '40P01'; END"
         await session.execute(text(f"DO $$ {raise_deadlock} $$"))
     return body
+
+
+@app.put("/stale/{times}")
+async def stale(times: int) -> int:
+    """Lose to other changes of the same row that many times."""
+    runs.append("stale")
+    if len(runs) <= times:
+        raise StaleDataError("1 row expected, 0 matched")
+    return len(runs)
 
 
 @app.get("/slow")
@@ -247,6 +257,20 @@ async def test_the_victim_of_a_deadlock_is_tried_again_if_it_may_be_repeated(
 
     assert [response.status_code for response in responses] == statuses
     assert responses[-1].json() == "body"
+
+
+@pytest.mark.parametrize(
+    ("expected", "times", "status", "attempts"),
+    [("*", 0, 200, 1), ("*", 5, 200, 6), ("*", 1000, 412, 100), ('"1"', 5, 412, 1)],
+)
+async def test_a_change_of_any_version_is_tried_again_when_another_was_faster(
+    client: AsyncClient, expected: str, times: int, status: int, attempts: int
+) -> None:
+    runs.clear()
+
+    response = await client.put(f"/stale/{times}", headers={"If-Match": expected})
+
+    assert (response.status_code, len(runs)) == (status, attempts)
 
 
 async def test_a_request_with_a_long_body_is_not_kept_to_be_tried_again(

@@ -1,4 +1,4 @@
-"""Maps failures of the database to responses, and retries once where that is safe."""
+"""Maps failures of the database to responses, and retries where that is safe."""
 
 import logging
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.db.failures import (
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # A longer body is not kept, and its request not retried.
 MAX_KEPT_BYTES = 1_000_000
+# Attempts to change any version: each one that fails lost to a change that succeeded.
+MAX_ATTEMPTS = 100
 REPEATABLE_BY = {b"idempotency-key", b"if-match"}
 CONFLICTS = {
     "23505": "Another record already has this {fields}.",
@@ -41,7 +44,8 @@ class DatabaseFailures:
     Innermost of the middleware, around the routes, whose sessions commit. The retry hides
     a restart of PostgreSQL, or a lost connection, from reads; and a transaction that was
     rolled back in favor of another (a deadlock, a serialization failure) from requests
-    that may be repeated.
+    that may be repeated. A request that changes any version (`If-Match: *`) is retried
+    until no other one changes the row at the same time.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -60,16 +64,16 @@ class DatabaseFailures:
 
         body = KeptBody(receive)
         untouched = dict(scope)
-        retried = False
+        attempts = 0
         while True:
+            attempts += 1
             try:
                 await self.app(scope, body.receive, send_and_note)
-            except DATABASE_ERRORS as error:
+            except (StaleDataError, *DATABASE_ERRORS) as error:
                 problem = problem_for(error, has_input=_has_input(scope, body))
                 if started or problem is None:
                     raise without_values(error) from None
-                if not retried and body.is_whole and _may_retry(scope, error):
-                    retried = True
+                if body.is_whole and _may_retry(scope, error, attempts):
                     body.rewind()
                     scope.clear()
                     scope.update(untouched)
@@ -122,6 +126,11 @@ def problem_for(error: Exception, *, has_input: bool) -> Problem | None:
 
     A value that cannot be stored is the client's mistake only where the client sent any.
     """
+    if isinstance(error, StaleDataError):
+        return Problem(
+            HTTPStatus.PRECONDITION_FAILED,
+            "The resource was changed concurrently. Fetch it again.",
+        )
     state = sqlstate(error)
     # The text of the error would show values, and hashes or tokens among them.
     name = type(driver_error(error)).__name__
@@ -165,13 +174,17 @@ def _unavailable(detail: str) -> Problem:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
 
-def _may_retry(scope: Scope, error: Exception) -> bool:
+def _may_retry(scope: Scope, error: Exception, attempts: int) -> bool:
     """Return whether to retry at once: not after a timeout, which would only double it.
 
     Whether a write took effect is unknown after its connection was lost, so only reads
     are retried then. A write must be idempotent (RFC 9110, section 9.2.2), or made so by
     the client with a header that is for this.
     """
+    if isinstance(error, StaleDataError):
+        return attempts < MAX_ATTEMPTS and (b"if-match", b"*") in scope["headers"]
+    if attempts > 1:
+        return False
     if scope["method"] in {"GET", "HEAD"}:
         return (
             is_connection_lost(error)
