@@ -1,6 +1,7 @@
 """Runs the migrations: one process at a time, however many are started at once."""
 
 import asyncio
+import logging
 import time
 import warnings
 from collections.abc import Generator
@@ -17,8 +18,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app import models
 from app.core.config import settings
 from app.core.db import autogenerate
-from app.core.db.failures import driver_error
+from app.core.db.failures import driver_error, sqlstate
 from app.core.logging import configure_logging
+
+logger = logging.getLogger("alembic.env")
 
 LOCK_KEY = 7_251_838_104
 LOCK_TIMEOUT_SECONDS = 600
@@ -70,18 +73,48 @@ def configure(connection: Connection | None = None, **target: Any) -> None:
 
 
 def limit_waiting(connection: Connection) -> None:
-    """Wait no longer than this for a table: every request to it waits behind.
+    """Wait less for a lock than a request does, because every request waits behind."""
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
 
-    In a transaction only: an index that is built concurrently has to wait for others.
+
+def limit_waiting_in_autocommit(
+    connection: Connection, cursor: Any, statement: str, *_: Any
+) -> None:
+    """Limit what is not a transaction, except CONCURRENTLY.
+
+    That has to wait for other transactions, and no request waits behind it.
     """
-    connection.exec_driver_sql("SET LOCAL lock_timeout = '3s'")
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        limit = "0" if "CONCURRENTLY" in statement.upper() else "1s"
+        cursor.execute(f"SET lock_timeout = '{limit}'")
+
+
+def run_migrations() -> None:
+    """Run them, and start over with the one that did not get its lock in time.
+
+    The pause lets the requests through that waited behind it.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    while True:
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+            return
+        except DBAPIError as error:
+            # A lock that was not available within lock_timeout, and a deadlock.
+            is_lock = sqlstate(error) in {"55P03", "40P01"}
+            if not is_lock or time.monotonic() > deadline:
+                raise
+        logger.warning("A table is in use: trying again in two seconds.")
+        time.sleep(2)
 
 
 def migrate(connection: Connection) -> None:
     configure(connection=connection)
     event.listen(connection, "begin", limit_waiting)
-    with migration_lock(connection), context.begin_transaction():
-        context.run_migrations()
+    event.listen(connection, "before_cursor_execute", limit_waiting_in_autocommit)
+    with migration_lock(connection):
+        run_migrations()
 
 
 async def migrate_online() -> None:

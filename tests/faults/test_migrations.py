@@ -41,21 +41,6 @@ def migrating(project: Project, postgres: Postgres, statement: str) -> Generator
             process.kill()
 
 
-@contextlib.contextmanager
-def long_transaction(project: Project, postgres: Postgres) -> Generator[None]:
-    """A transaction that has a snapshot, for which an index that is built waits."""
-    sql = ("BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM item")
-    commands = [part for one in (*sql, "SELECT pg_sleep(50)") for part in ("-c", one)]
-    with project.start(postgres.programs / "psql", postgres.url, *commands):
-        sleeps = (
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(50)'"
-        )
-        wait_until(
-            lambda: postgres.query(f"{sleeps} AND pid <> pg_backend_pid()") == "1"
-        )
-        yield
-
-
 @pytest.mark.promise(18)
 def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
@@ -79,7 +64,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
         pass
     go_on("slow")
     with (
-        long_transaction(new, postgres),
+        postgres.reading(),
         migrating(new, postgres, "CREATE INDEX CONCURRENTLY"),
     ):
         pass
@@ -87,7 +72,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     new.run("alembic", "downgrade", "slow", **settings)
     postgres.query("DROP INDEX ix_item_quantity")
     with (
-        long_transaction(new, postgres),
+        postgres.reading(),
         migrating(new, postgres, "CREATE INDEX CONCURRENTLY"),
     ):
         postgres.kill()

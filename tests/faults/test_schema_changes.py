@@ -21,6 +21,23 @@ from tests.harness.revisions import add_revision, newest_revision
 from tests.harness.serving import SETTINGS, Service
 from tests.harness.types import Measure
 
+# Each waits for a table that a reader has: its own, another one's, outside a transaction.
+WAITING = {
+    "one_table": """
+def upgrade() -> None:
+    op.add_column("item", sa.Column("waits", sa.Integer()))
+""",
+    "two_tables": """
+def upgrade() -> None:
+    op.add_column("note", sa.Column("waits", sa.Integer()))
+    op.add_column("item", sa.Column("waits_too", sa.Integer()))
+""",
+    "autocommit": """
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE item ADD COLUMN IF NOT EXISTS waits_again int")
+""",
+}
 OLD = "    description: Mapped[str | None] = mapped_column(String(1000))\n"
 ROWS = 20_000
 INSERT_MANY = (
@@ -172,3 +189,36 @@ def test_a_column_changes_its_name_and_nobody_notices(
     assert clients.lies == []
     assert set(clients.outcomes) == {200, 201}
     assert postgres.query(filled) == str(ROWS)
+
+
+@pytest.mark.promise(26)
+def test_a_revision_that_waits_for_its_lock_fails_no_request(
+    project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
+) -> None:
+    settings = {**SETTINGS, "DATABASE_URL": postgres.url}
+    new = project.copy(tmp_path / "waiting")
+    (new.path / ".venv").symlink_to(project.path / ".venv")
+    project.run("alembic", "upgrade", "head", **settings)
+    postgres.empty()
+    log = new.path / "output.txt"
+    head = newest_revision(project)
+    with serve(project, postgres) as url, Clients() as clients:
+        clients.services = [url]
+        clients.started.set()
+        for name, upgrade in WAITING.items():
+            head = add_revision(new, upgrade, head, name)
+            reader = contextlib.ExitStack()
+            reader.enter_context(postgres.reading("item"))
+            with reader, new.start("alembic", "upgrade", "head", **settings) as run:
+                wait_until(lambda: log.read_text().count("trying again") == 2)
+                assert run.poll() is None
+                reader.close()
+                assert run.wait(timeout=60) == 0, log.read_text()
+            clients.wait_for(100)
+
+    measure(
+        f"{len(WAITING)} revisions that wait for a reader, under load: "
+        f"{dict(clients.outcomes)}, {len(clients.lies)} failed or wrong."
+    )
+    assert clients.lies == []
+    assert f"{head} (head)" in new.run("alembic", "current", **settings).stdout
