@@ -73,16 +73,16 @@ def configure(connection: Connection | None = None, **target: Any) -> None:
 
 
 def limit_waiting(connection: Connection) -> None:
-    """Wait less for a lock than a request does, because every request waits behind."""
+    """Wait less for a lock than requests do: all later requests wait behind it."""
     connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
 
 
 def limit_waiting_in_autocommit(
     connection: Connection, cursor: Any, statement: str, *_: Any
 ) -> None:
-    """Limit what is not a transaction, except CONCURRENTLY.
+    """Set the same limit in an autocommit block, except for CONCURRENTLY.
 
-    That has to wait for other transactions, and no request waits behind it.
+    Such a statement has to wait for other transactions, and no request waits behind it.
     """
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         limit = "0" if "CONCURRENTLY" in statement.upper() else "1s"
@@ -90,9 +90,9 @@ def limit_waiting_in_autocommit(
 
 
 def run_migrations() -> None:
-    """Run them, and start over with the one that did not get its lock in time.
+    """Run the migrations, and retry the one that did not get its lock in time.
 
-    The pause lets the requests through that waited behind it.
+    During the pause, PostgreSQL serves the requests that waited behind it.
     """
     deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
@@ -101,11 +101,11 @@ def run_migrations() -> None:
                 context.run_migrations()
             return
         except DBAPIError as error:
-            # A lock that was not available within lock_timeout, and a deadlock.
+            # lock_not_available (the timeout above) and deadlock_detected
             is_lock = sqlstate(error) in {"55P03", "40P01"}
             if not is_lock or time.monotonic() > deadline:
                 raise
-        logger.warning("A table is in use: trying again in two seconds.")
+        logger.warning("Did not get a lock on a table: retrying in two seconds.")
         time.sleep(2)
 
 

@@ -210,7 +210,7 @@ def test_a_revision_that_waits_for_its_lock_fails_no_request(
             reader = contextlib.ExitStack()
             reader.enter_context(postgres.reading("item"))
             with reader, new.start("alembic", "upgrade", "head", **settings) as run:
-                wait_until(lambda: log.read_text().count("trying again") == 2)
+                wait_until(lambda: log.read_text().count("retrying") == 2)
                 assert run.poll() is None
                 reader.close()
                 assert run.wait(timeout=60) == 0, log.read_text()

@@ -267,16 +267,13 @@ def test_a_statement_that_locks_a_table_is_found_in_a_new_revision(
     locking.write_text(
         SLOW.replace('"slow"', '"locking"')
         .replace('"d20e94b6a7c3"', '"concurrent"')
-        .replace("sa.String(20))", "sa.String(20), nullable=False)")
+        .replace('"color", sa.String(20))', '"shade", sa.String(20), nullable=False)')
     )
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Add a revision")
     refs = ("--from-ref", "HEAD~1", "--to-ref", "HEAD")
     hook = ("prek", "run", "lint-migrations")
-    environment = {
-        "UV_NO_SYNC": "1",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-    }
+    environment = {"UV_NO_SYNC": "1"}
 
     found = project.run(*hook, *refs, check=False, **environment)
     locking.write_text(locking.read_text().replace(", nullable=False", ""))
@@ -294,3 +291,70 @@ def test_a_statement_that_locks_a_table_is_found_in_a_new_revision(
     assert "Missing `IF NOT EXISTS`" in old.stdout
     assert no_revision.returncode == 2
     assert "app/main.py is not a revision" in no_revision.stdout
+
+
+def test_the_linter_reports_lines_of_revisions_and_goes_on_after_one_that_fails(
+    project: Project,
+) -> None:
+    """A data migration in Python asks the database, and an empty one is no obstacle."""
+    versions = project.path / "alembic" / "versions"
+    asking = versions / "2026_01_04_0000-asking.py"
+    asking.write_text(
+        SLOW.replace('"slow"', '"asking"')
+        .replace('"d20e94b6a7c3"', '"concurrent"')
+        .replace(
+            """    op.execute("SELECT pg_sleep(1)")
+    op.add_column("item", sa.Column("color", sa.String(20)))
+""",
+            """    connection = op.get_bind()
+    for (id,) in connection.execute(sa.text("SELECT id FROM item")):
+        connection.execute(sa.text("SELECT :id"), {"id": id})
+    connection.execute(
+        sa.text("CREATE INDEX ix ON item (description)")
+    )
+""",
+        )
+    )
+    failing = versions / "2026_01_05_0000-failing.py"
+    failing.write_text(
+        SLOW.replace('"slow"', '"failing"').replace('"d20e94b6a7c3"', '"asking"')
+    )
+    linter = ("python", "scripts/lint_migrations.py")
+    files = [path.relative_to(project.path) for path in (failing, asking)]
+
+    found = project.run(*linter, *files, check=False)
+    asking.write_text(
+        asking.read_text().replace(
+            "    connection.execute(\n",
+            "    # The table is small. squawk-ignore table-scan\n    connection.execute(\n",
+        )
+    )
+    failing.write_text(failing.read_text().replace('"color"', '"shade"'))
+    accepted = project.run(*linter, *files, check=False)
+
+    reports = [line for line in found.stdout.splitlines() if line.startswith("alembic")]
+    assert reports == [
+        f"{files[1]}:12: note: query",
+        f"{files[1]}:14: error: table-scan",
+        f"{files[0]}:12: error: fails",
+    ]
+    assert found.returncode == 1
+    assert 'column "color" of relation "item" already exists' in found.stdout
+    assert accepted.returncode == 0, accepted.stdout
+    assert "Traceback" not in found.stdout + accepted.stdout
+
+
+def test_the_linter_says_what_it_needs_where_no_database_can_be_had(
+    project: Project,
+) -> None:
+    (concurrent,) = (project.path / "alembic" / "versions").glob("*-concurrent.py")
+
+    refused = project.run(
+        *("python", "scripts/lint_migrations.py", concurrent),
+        check=False,
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+    )
+
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("Cannot run the revisions in a new database")
+    assert "Traceback" not in refused.stdout
