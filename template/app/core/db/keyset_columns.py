@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.functions import FunctionElement, coalesce
 from sqlalchemy.sql.operators import collate
 from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.types import NullType
 
 from app.core.db.cursor_forms import cursor_form
 from app.core.db.dialect import driver_type
@@ -30,6 +31,10 @@ class KeysetColumn:
     def __init__(self, column: Any, parameter: str) -> None:
         self.expression: ColumnElement[Any] = getattr(column, "expression", column)
         type_ = driver_type(self.expression.type)
+        if isinstance(type_, NullType):
+            raise TypeError(
+                f"Cannot page by {column}: give it its type, as in type_=Text."
+            )
         form = cursor_form(type_)
         if form is None:
             raise TypeError(
@@ -42,6 +47,16 @@ class KeysetColumn:
         self.selected = form.selected(self.sort_key)
         self.mapper = getattr(getattr(column, "parent", None), "mapper", None)
         self.is_nullable = _may_be_null(self.expression)
+
+    def write(self, value: Any) -> Any:
+        """Return what stands for a selected value in a cursor."""
+        if value is not None:
+            return self.form.write(value)
+        if not self.is_nullable:
+            raise ValueError(
+                f"{self.expression} is null in a row: page by another column."
+            )
+        return None
 
     @property
     def value(self) -> Any:
@@ -77,7 +92,7 @@ def mark_nullable(columns: Sequence[KeysetColumn]) -> None:
     Raises TypeError where rows may have the same values in all columns, for a page could
     end between two of them.
     """
-    for column in columns:
+    for column in reversed(columns):
         source = getattr(column.expression, "table", None)
         paged = {
             base
@@ -132,7 +147,7 @@ def _may_be_null(expression: Any) -> bool:
             return _may_be_null(expression.clause)
         case Label():
             return _may_be_null(expression.element)
-        case FunctionElement(name="lower" | "upper"):
+        case FunctionElement(name="left" | "lower" | "upper"):
             return any(map(_may_be_null, expression.clauses))
         case _ if getattr(expression, "operator", None) is collate:
             return _may_be_null(expression.left)

@@ -17,8 +17,8 @@ from app.core.errors import InvalidError
 T = TypeVar("T")
 AnySelect = TypeVar("AnySelect", bound=Select[*tuple[Any, ...]])
 
-# Proxies commonly allow 8 KB for the first line of a request.
-MAX_CURSOR_LENGTH = 6000
+# Clients know it from the OpenAPI document.
+MAX_CURSOR_LENGTH = 2000
 to_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -77,17 +77,18 @@ class Keyset:
     def cursor(self, values: Sequence[Any]) -> str:
         """Return the position of a row as an opaque string, from its `selected` values.
 
-        Raises ValueError for what is too long, such as a text of thousands of characters.
+        Raises ValueError for what is too long, such as a text of more than a thousand characters.
         """
         written = [
-            None if value is None else column.form.write(value)
+            column.write(value)
             for column, value in zip(self._columns, values, strict=True)
         ]
         cursor = urlsafe_b64encode(to_json(written).encode()).decode().rstrip("=")
         if len(cursor) > MAX_CURSOR_LENGTH:
             names = ", ".join(str(column.expression) for column in self._columns)
             raise ValueError(
-                f"{names} of a row is too long for a cursor: page by less."
+                f"{names} of a row is too long for a cursor: page by a part of it, as in "
+                "func.left(…, 100, type_=Text)."
             )
         return cursor
 
@@ -142,10 +143,14 @@ async def get_page(
 
 
 def page_of(query: AnySelect, keyset: Keyset, nulls: Sequence[bool]) -> AnySelect:
-    """Return a query in the order of a keyset, after a position unless it has no values."""
-    if query._has_row_limiting_clause:
+    """Return a query in the order of a keyset, after a position unless it has no values.
+
+    Raises ValueError for a query whose rows depend on where a page starts.
+    """
+    if query._has_row_limiting_clause or query._distinct_on:
         raise ValueError(
-            "A query in pages has no limit or offset of its own: remove it."
+            "A page of a query with limit, offset or DISTINCT ON would have other rows: "
+            "select from its subquery()."
         )
     query = query.order_by(None).order_by(*keyset.by)
     return query.where(keyset.after(nulls)) if nulls else query

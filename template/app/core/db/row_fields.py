@@ -3,7 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel
 from pydantic.fields import FieldInfo
@@ -27,12 +35,15 @@ def fields_of(row: Any) -> list[Field] | None:
         return fields_of(get_args(row)[0])
     if origin in (Union, UnionType):
         return _fields_of_each(get_args(row))
-    if origin is Any or (isinstance(origin, type) and issubclass(origin, Mapping)):
+    if origin is Any:
         return None
-    if is_typeddict(origin):
-        return [Field([n], n in row.__required_keys__) for n in row.__annotations__]
     if not isinstance(origin, type):
         raise _no_row(row)
+    if hasattr(origin, "__required_keys__"):  # A TypedDict, of any origin.
+        required = origin.__required_keys__
+        return [Field([name], name in required) for name in get_type_hints(origin)]
+    if issubclass(origin, Mapping):
+        return None
     if issubclass(origin, RootModel):
         return fields_of(row.model_fields["root"].annotation)
     if issubclass(origin, BaseModel):
