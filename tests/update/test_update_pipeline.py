@@ -70,6 +70,8 @@ def quick(project: Project) -> Project:
     write_test(project, "assert True")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Test little")
+    project.git("push", "--quiet", "origin", "HEAD")
+    project.git("remote", "set-head", "origin", "--auto")
     return project
 
 
@@ -155,8 +157,6 @@ def test_the_next_job_makes_a_proposal_that_the_forge_refused(
     quick: Project, forge: str
 ) -> None:
     """It can run in the clone of the first job, where the branch already exists."""
-    quick.git("remote", "set-head", "origin", "--auto")
-
     first = propose(quick, forge, code=1, refused="yes")
     check_out(quick)
     second = propose(quick, forge)
@@ -182,7 +182,6 @@ def test_a_branch_that_someone_else_pushed_is_left_alone(quick: Project) -> None
 def test_an_update_whose_tests_fail_is_proposed_as_needing_work(
     quick: Project, forge: str
 ) -> None:
-    quick.git("remote", "set-head", "origin", "--auto")
     write_test(quick, 'assert not __import__("os").path.exists("app/core/tomorrow.py")')
     quick.git("commit", "--quiet", "--all", "--message", "Refuse tomorrow")
     quick.git("push", "--quiet", "origin", "HEAD")

@@ -36,6 +36,8 @@ def main() -> None:
         access_log=False,
         reload=True,
         reload_dirs=[str(ROOT / "app")],
+        # An event stream that a browser keeps open does not hold up a reload.
+        timeout_graceful_shutdown=1,
     )
 
 

@@ -59,7 +59,7 @@ class Base(DeclarativeBase):
 
 class User(Base):
     __tablename__ = "compiled_user"
-    __mapper_args__: ClassVar = {
+    __mapper_args__ = {  # noqa: RUF012
         "polymorphic_on": "kind",
         "polymorphic_identity": "user",
     }
@@ -82,7 +82,7 @@ class User(Base):
 
 
 class Admin(User):
-    __mapper_args__: ClassVar = {"polymorphic_identity": "admin"}
+    __mapper_args__ = {"polymorphic_identity": "admin"}  # noqa: RUF012
 
 
 class Post(Base):

@@ -9,8 +9,10 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.types import TypeEngine
 
+from app.core.db.types import to_json
+
 DBAPI: Any = dialect.import_dbapi()
-DIALECT = dialect(dbapi=DBAPI)
+DIALECT = dialect(dbapi=DBAPI, json_serializer=to_json)
 # An OID of PostgreSQL for each Python type that asyncpg makes of a number.
 NUMBER_OIDS = {float: 701, Decimal: 1700, int: 20}
 

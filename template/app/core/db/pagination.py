@@ -147,7 +147,8 @@ def page_of(query: AnySelect, keyset: Keyset, nulls: Sequence[bool]) -> AnySelec
 
     Raises ValueError for a query whose rows depend on where a page starts.
     """
-    if query._has_row_limiting_clause or query._distinct_on:
+    distinct_on = query._distinct_on or query._pre_columns_clause is not None
+    if query._has_row_limiting_clause or distinct_on:
         raise ValueError(
             "A page of a query with limit, offset or DISTINCT ON would have other rows: "
             "select from its subquery()."
