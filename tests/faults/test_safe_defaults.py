@@ -107,7 +107,7 @@ def test_forwarded_headers_are_believed_of_a_named_proxy_only(
     [
         (None, "is required outside development"),
         *(
-            (f"postgresql://me:{word}@127.0.0.1/db", "has a password that everybody")
+            (f"postgresql://me:{word}@127.0.0.1/db", "has a well-known password")
             for word in ("postgres", "changeme", "changethis", "password", "secret")
         ),
     ],
