@@ -1,7 +1,7 @@
 """What a compiled read selects for a row, and what it refuses when it is made."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from pydantic import (

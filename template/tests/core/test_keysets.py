@@ -340,7 +340,9 @@ def test_an_expression_of_unknown_type_is_refused_with_a_way_out() -> None:
         Keyset(func.lower(Book.title), Book.id)
 
 
-@pytest.mark.parametrize("part", [BOOKS.limit(3), BOOKS.offset(1), BOOKS.ext(distinct_on(Book.shelf))])
+@pytest.mark.parametrize(
+    "part", [BOOKS.limit(3), BOOKS.offset(1), BOOKS.ext(distinct_on(Book.shelf))]
+)
 async def test_a_query_whose_rows_depend_on_the_page_is_refused(
     session: AsyncSession, part: Select[Any]
 ) -> None:
