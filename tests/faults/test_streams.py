@@ -90,7 +90,7 @@ def test_clients_that_leave_a_stream_take_no_connection_with_them(
     client: httpx2.Client, postgres: Postgres, measure: Measure, path: str
 ) -> None:
     async def leave(many: httpx2.AsyncClient) -> None:
-        for _ in range(CLIENTS):
+        for _ in range(4 * CONNECTIONS):
             async with many.stream("GET", path) as response:
                 await anext(response.aiter_bytes())
 
@@ -99,10 +99,31 @@ def test_clients_that_leave_a_stream_take_no_connection_with_them(
     whole = client.get(path)
 
     measure(
-        f"{CLIENTS} clients leave the stream of 50,000 rows at {path}: all "
+        f"{4 * CONNECTIONS} clients leave the stream of 50,000 rows at {path}: all "
         f"{CONNECTIONS} connections serve again."
     )
     assert whole.text.count("\n") == 50_000
+
+
+@pytest.mark.parametrize("path", ["/work/names", "/work/lines"])
+def test_more_streams_than_connections_take_turns(
+    client: httpx2.Client, postgres: Postgres, measure: Measure, path: str
+) -> None:
+    client.post("/items", json={"name": "Lamp"})
+
+    async def read_all(many: httpx2.AsyncClient) -> set[tuple[int, str]]:
+        responses = await asyncio.gather(*(many.get(path) for _ in range(CLIENTS)))
+        return {(response.status_code, response.text) for response in responses}
+
+    streams = concurrently(client, read_all)
+
+    measure(
+        f"{CLIENTS} streams at once at {path}, on {CONNECTIONS} connections: all whole."
+    )
+    assert len(streams) == 1
+    ((status, text),) = streams
+    assert (status, text.strip().strip('"')) == (200, "Lamp")
+    still_serves(client, postgres)
 
 
 @pytest.mark.promise(10)
