@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from app.core.db.dialect import DIALECT, from_driver, session_error, to_driver
-from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable
+from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable, unreadable
 from app.core.db.selected_columns import Columns, columns_for
 from app.core.db.session_listeners import SessionListeners
 from app.core.db.slow_statements import log_if_slow
@@ -48,6 +48,7 @@ class CompiledRead(Generic[Row]):
         beside: Sequence[ColumnElement[Any]] = (),
     ) -> None:
         columns, hidden = columns_for(select, row)
+        self._names = list(columns)
         self._beside = [_name_of(column, columns, hidden) for column in beside]
         self._hidden = hidden
         if "schema_translate_map" in select.get_execution_options():
@@ -123,6 +124,8 @@ class CompiledRead(Generic[Row]):
         except DRIVER_ERRORS as error:
             lost = driver.is_closed() or is_outdated(error)
             raise session_error(self._sql, arguments, error, is_lost=lost) from error
+        except (ValueError, OverflowError) as error:
+            raise unreadable(error, self._names) from error
         finally:
             log_if_slow(self._sql, perf_counter() - start, limit=slow_statement)
 

@@ -1,6 +1,7 @@
 """Database failures, typed where they arise."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -34,6 +35,10 @@ class StatementError(Exception):
     """
 
 
+class UnreadableValueError(Exception):
+    """A stored time that Python cannot hold, such as a year beyond 9999."""
+
+
 # Everything that a session, a compiled read or the bare driver raises for a failure of
 # the database.
 DATABASE_ERRORS = (
@@ -53,11 +58,16 @@ def type_failures(engine: AsyncEngine) -> None:
     """
 
     @event.listens_for(engine.sync_engine, "handle_error")
-    def _(context: ExceptionContext) -> DatabaseUnavailableError | None:
+    def _(context: ExceptionContext) -> Exception | None:
         error = context.original_exception
+        if isinstance(error, OSError):
+            return unavailable(error)
+        if isinstance(error, ValueError | OverflowError) and context.execution_context:
+            columns = context.execution_context.cursor.description or ()
+            return unreadable(error, [name for name, *_ in columns])
         if is_outdated(error):
             context.is_disconnect = True
-        return unavailable(error) if isinstance(error, OSError) else None
+        return None
 
 
 async def connect(*args: Any, **options: Any) -> asyncpg.Connection:
@@ -71,6 +81,11 @@ async def connect(*args: Any, **options: Any) -> asyncpg.Connection:
 def unavailable(error: OSError) -> DatabaseUnavailableError:
     """Return the typed form of an error of the network; TimeoutError is one."""
     return DatabaseUnavailableError(f"{type(error).__name__}: {error}")
+
+
+def unreadable(error: Exception, columns: Iterable[str]) -> UnreadableValueError:
+    """Return the typed form of the driver's error, which names no column."""
+    return UnreadableValueError(f"One of {', '.join(columns)}: {error}")
 
 
 def driver_error(error: BaseException) -> BaseException:
