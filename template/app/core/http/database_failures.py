@@ -1,8 +1,11 @@
 """Maps failures of the database to responses, and retries where that is safe."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
+from weakref import WeakValueDictionary
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -27,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A longer body is not kept, and its request not retried.
 MAX_KEPT_BYTES = 1_000_000
-# Attempts to change any version: each one that fails lost to a change that succeeded.
+# Of a change of any version: each one that fails lost to another that succeeded.
 MAX_ATTEMPTS = 100
 REPEATABLE_BY = {b"idempotency-key", b"if-match"}
 CONFLICTS = {
@@ -45,11 +48,13 @@ class DatabaseFailures:
     a restart of PostgreSQL, or a lost connection, from reads; and a transaction that was
     rolled back in favor of another (a deadlock, a serialization failure) from requests
     that may be repeated. A request that changes any version (`If-Match: *`) is retried
-    until no other one changes the row at the same time.
+    until no other one changes the row at the same time; of those for one path, one is
+    retried at a time.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,10 +70,12 @@ class DatabaseFailures:
         body = KeptBody(receive)
         untouched = dict(scope)
         attempts = 0
+        turn: AbstractAsyncContextManager[None] = nullcontext()
         while True:
             attempts += 1
             try:
-                await self.app(scope, body.receive, send_and_note)
+                async with turn:
+                    await self.app(scope, body.receive, send_and_note)
             except (StaleDataError, *DATABASE_ERRORS) as error:
                 problem = problem_for(error, has_input=_has_input(scope, body))
                 if started or problem is None:
@@ -77,6 +84,8 @@ class DatabaseFailures:
                     body.rewind()
                     scope.clear()
                     scope.update(untouched)
+                    if isinstance(error, StaleDataError):
+                        turn = self._turns.setdefault(scope["path"], asyncio.Lock())
                     continue
                 await problem(scope, receive, send)
             return
