@@ -11,7 +11,7 @@ import pytest
 from tests.harness.pages import HOW_TO, blocks, section
 from tests.harness.postgres import Postgres
 from tests.harness.project import Project, wait_until
-from tests.harness.revisions import add_revision, newest_revision
+from tests.harness.revisions import add_revision, lint_revisions, newest_revision
 from tests.harness.serving import SETTINGS
 from tests.harness.types import Measure
 
@@ -50,6 +50,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     (index,) = blocks(section(HOW_TO, "Add an index"), "python")
     slow = add_revision(new, SLOW, newest_revision(new), "slow")
     add_revision(new, index, slow, "index")
+    lint_revisions(new, ["index"], postgres.url)
     settings = {**SETTINGS, "DATABASE_URL": postgres.url}
     project.run("alembic", "upgrade", "head", **settings)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"

@@ -101,7 +101,8 @@ class Postgres:
             " WHERE query LIKE '%pg_sleep(500)' AND pid <> pg_backend_pid()"
         )
         psql = [self.programs / "psql", "--no-psqlrc", "-q", *commands, self.url]
-        with subprocess.Popen(psql, stdout=subprocess.DEVNULL) as process:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(psql, **quiet) as process:
             try:
                 wait_until(lambda: self.query(sleeps) == "1")
                 yield

@@ -136,9 +136,13 @@ async def client(pool: AsyncEngine) -> AsyncGenerator[AsyncClient]:
     )
 
 
-async def ask(client: AsyncClient, method: str, path: str) -> list[tuple[int, object]]:
+async def ask(
+    client: AsyncClient, method: str, path: str, **headers: str
+) -> list[tuple[int, object]]:
     """Send one request on each connection of the pool, at once."""
-    requests = (client.request(method, path) for _ in range(CONNECTIONS))
+    requests = (
+        client.request(method, path, headers=headers) for _ in range(CONNECTIONS)
+    )
     responses = await asyncio.gather(*requests)
     return [(response.status_code, response.json()) for response in responses]
 
@@ -173,3 +177,17 @@ async def test_a_write_is_done_or_may_be_sent_again(
 
     assert {status for status, _ in at_once} <= {200, 503}
     assert again == [(200, change.afterwards)] * CONNECTIONS
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_a_write_that_may_be_repeated_is_done(
+    client: AsyncClient, change: Change
+) -> None:
+    headers = {"If-Match": "*"}
+    await run(f"CREATE TABLE changed AS SELECT {change.before} AS value")
+    await ask(client, "POST", "/session", **headers)
+    await run(change.alter)
+
+    at_once = await ask(client, "POST", "/session", **headers)
+
+    assert at_once == [(200, change.afterwards)] * CONNECTIONS

@@ -46,10 +46,10 @@ class DatabaseFailures:
 
     Innermost of the middleware, around the routes, whose sessions commit. The retry hides
     a restart of PostgreSQL, or a lost connection, from reads; and a transaction that was
-    rolled back in favor of another (a deadlock, a serialization failure) from requests
-    that may be repeated. A request that changes any version (`If-Match: *`) is retried
-    until no other one changes the row at the same time; of those for one path, one is
-    retried at a time.
+    rolled back in favor of another (a deadlock, a serialization failure), or because the
+    schema changed, from requests that may be repeated. A request that changes any version
+    (`If-Match: *`) is retried until no other one changes the row at the same time; of those
+    for one path, one is retried at a time.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -194,12 +194,9 @@ def _may_retry(scope: Scope, error: Exception, attempts: int) -> bool:
         return attempts < MAX_ATTEMPTS and (b"if-match", b"*") in scope["headers"]
     if attempts > 1:
         return False
+    rolled_back = is_outdated(error) or sqlstate(error).startswith("40")
     if scope["method"] in {"GET", "HEAD"}:
-        return (
-            is_connection_lost(error)
-            or is_outdated(error)
-            or sqlstate(error).startswith("40")
-        )
+        return is_connection_lost(error) or rolled_back
     names = {name for name, _ in scope["headers"]}
     may_repeat = scope["method"] in {"PUT", "DELETE"} or names & REPEATABLE_BY
-    return bool(may_repeat) and sqlstate(error).startswith("40")
+    return bool(may_repeat) and rolled_back
