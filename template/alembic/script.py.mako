@@ -1,6 +1,8 @@
 """${message}."""
 
+% if not upgrades or "sa." in upgrades + downgrades or "op." not in upgrades:
 import sqlalchemy as sa
+% endif
 from alembic import op
 ${imports if imports else ""}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from alembic.command import upgrade
 from alembic.config import Config
+from alembic.util import CommandError
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from app import models
 from app.core.config import settings
 from app.core.database import (
     async_session_factory,
@@ -23,8 +26,9 @@ from app.core.database import (
     read_session_factory,
     reader,
 )
+from app.core.db.autogenerate import is_ignored
+from app.core.db.failures import driver_error
 from app.main import app
-from app.models import Base
 
 ALEMBIC = Config(Path(__file__).parents[1] / "alembic.ini")
 
@@ -35,7 +39,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-async def database(anyio_backend: str) -> AsyncGenerator[None]:
+async def database(
+    anyio_backend: str, request: pytest.FixtureRequest
+) -> AsyncGenerator[None]:
     """Send all of the application's connections to a new, migrated database.
 
     It stands beside the configured one, which stays untouched. Its number is the first
@@ -43,7 +49,15 @@ async def database(anyio_backend: str) -> AsyncGenerator[None]:
     """
     url = settings.DATABASE_URL
     server = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    async with server.connect() as connection:
+    connection = server.connect()
+    try:
+        await connection.start()
+    except (OSError, TypeError, DBAPIError) as error:
+        reason = driver_error(error)
+        raise failed(
+            request.session, f"The database {url!r} cannot be used: {reason}"
+        ) from None
+    async with aclosing(connection):
         name = await _claim(connection, f"{url.database}_test")
         await connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         await connection.execute(text(f'CREATE DATABASE "{name}"'))
@@ -59,10 +73,19 @@ async def database(anyio_backend: str) -> AsyncGenerator[None]:
         # Nor is a replica asked: the tests read what they have just written.
         for each in (engine, read_engine):
             event.listen(each.sync_engine, "do_connect", connect_there)
-        await asyncio.to_thread(upgrade, ALEMBIC, "head")
+        try:
+            await asyncio.to_thread(upgrade, ALEMBIC, "head")
+        except CommandError as error:
+            raise failed(request.session, str(error)) from None
         yield
         await engine.dispose()
         await connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def failed(session: pytest.Session, reason: str) -> BaseException:
+    """End the run with a sentence: otherwise each test would fail with a traceback."""
+    session.shouldfail = reason
+    return pytest.fail.Exception(reason, pytrace=False)
 
 
 async def _claim(connection: AsyncConnection, prefix: str) -> str:
@@ -107,10 +130,15 @@ async def committing_client() -> AsyncGenerator[AsyncClient]:
     """A client whose requests really commit, each on a connection of its own."""
     async with client_of(app) as client:
         yield client
-    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
-    if tables:
+    ignored = getattr(models, "IGNORED_TABLES", ())
+    quoted = [
+        engine.dialect.identifier_preparer.format_table(table)
+        for table in models.Base.metadata.sorted_tables
+        if not is_ignored(table.fullname, ignored)
+    ]
+    if quoted:
         async with engine.begin() as connection:
-            await connection.execute(text(f"TRUNCATE {tables}"))
+            await connection.execute(text(f"TRUNCATE {', '.join(quoted)}"))
 
 
 @asynccontextmanager

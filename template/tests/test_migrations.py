@@ -3,17 +3,30 @@
 import asyncio
 
 from alembic.command import check, downgrade, upgrade
-from sqlalchemy import inspect
+from sqlalchemy import Connection, text
 
 from app.core.database import engine
+from app.core.db.autogenerate import unmanaged_tables
 from tests.conftest import ALEMBIC
+
+TABLES = text("""
+    SELECT schemaname, tablename FROM pg_tables
+    WHERE schemaname NOT IN ('information_schema', 'pg_catalog')
+""")
 
 
 async def tables() -> set[str]:
+    """Return the tables of all schemas, except partitions and tables of extensions."""
+
+    def names(connection: Connection) -> set[str]:
+        default = connection.dialect.default_schema_name
+        return {
+            name if schema == default else f"{schema}.{name}"
+            for schema, name in connection.execute(TABLES)
+        } - unmanaged_tables(connection)
+
     async with engine.connect() as connection:
-        return await connection.run_sync(
-            lambda sync: set(inspect(sync).get_table_names())
-        )
+        return await connection.run_sync(names)
 
 
 async def test_the_models_are_what_the_migrations_make() -> None:

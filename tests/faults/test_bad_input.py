@@ -93,7 +93,7 @@ QUERIES = [
 ]
 ORDER_VALUES: dict[str, list[object]] = {
     "quantity": [2**31, -(2**31) - 1, 10**400, 1.5, True, "1", None, float("inf")],
-    "created_at": ["x\0", "infinity", "2026-01-01T00:00:00", 10**30, 0, [], {}],
+    "created_at": ["x\0", "infinite", "2026-01-01T00:00:00", 10**30, 0, [], {}],
     "-created_at": ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", ""],
 }
 QUERIES += [

@@ -407,6 +407,28 @@ def test_of_changes_to_one_version_one_is_done(
     assert statuses == {200: 1, 412: 49}
 
 
+@pytest.mark.promise(9)
+def test_of_changes_to_any_version_all_are_done(
+    client: httpx2.Client, measure: Measure
+) -> None:
+    path = client.post("/items", json={"name": "Lamp"}).headers["location"]
+
+    async def ask(many: httpx2.AsyncClient) -> Counter[int]:
+        responses = await asyncio.gather(
+            *(
+                many.patch(path, json={"quantity": n}, headers={"If-Match": "*"})
+                for n in range(1, 51)
+            )
+        )
+        return Counter(response.status_code for response in responses)
+
+    statuses = concurrently(client, ask)
+
+    measure(f"50 changes of any version at once: {dict(statuses)}.")
+    assert statuses == {200: 50}
+    assert client.get(path).json()["version"] == 51
+
+
 @pytest.mark.promise(16)
 def test_clients_that_disconnect_leave_no_work_behind(
     client: httpx2.Client, postgres: Postgres, project: Project, measure: Measure

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.pages import HOW_TO, blocks, section
 from tests.harness.postgres import Postgres
 from tests.harness.project import Project, wait_until
-from tests.harness.revisions import add_revision, newest_revision
+from tests.harness.revisions import add_revision, lint_revisions, newest_revision
 from tests.harness.serving import SETTINGS
 from tests.harness.types import Measure
 
@@ -41,21 +41,6 @@ def migrating(project: Project, postgres: Postgres, statement: str) -> Generator
             process.kill()
 
 
-@contextlib.contextmanager
-def long_transaction(project: Project, postgres: Postgres) -> Generator[None]:
-    """A transaction that has a snapshot, for which an index that is built waits."""
-    sql = ("BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM item")
-    commands = [part for one in (*sql, "SELECT pg_sleep(50)") for part in ("-c", one)]
-    with project.start(postgres.programs / "psql", postgres.url, *commands):
-        sleeps = (
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(50)'"
-        )
-        wait_until(
-            lambda: postgres.query(f"{sleeps} AND pid <> pg_backend_pid()") == "1"
-        )
-        yield
-
-
 @pytest.mark.promise(18)
 def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
@@ -65,6 +50,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     (index,) = blocks(section(HOW_TO, "Add an index"), "python")
     slow = add_revision(new, SLOW, newest_revision(new), "slow")
     add_revision(new, index, slow, "index")
+    lint_revisions(new, ["index"], postgres.url)
     settings = {**SETTINGS, "DATABASE_URL": postgres.url}
     project.run("alembic", "upgrade", "head", **settings)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
@@ -79,7 +65,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
         pass
     go_on("slow")
     with (
-        long_transaction(new, postgres),
+        postgres.reading(),
         migrating(new, postgres, "CREATE INDEX CONCURRENTLY"),
     ):
         pass
@@ -87,7 +73,7 @@ def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     new.run("alembic", "downgrade", "slow", **settings)
     postgres.query("DROP INDEX ix_item_quantity")
     with (
-        long_transaction(new, postgres),
+        postgres.reading(),
         migrating(new, postgres, "CREATE INDEX CONCURRENTLY"),
     ):
         postgres.kill()

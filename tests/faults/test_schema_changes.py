@@ -5,8 +5,10 @@ import contextlib
 import re
 import textwrap
 import threading
+import time
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -17,17 +19,84 @@ import pytest
 from tests.harness.pages import HOW_TO, blocks, section
 from tests.harness.postgres import Postgres
 from tests.harness.project import Project, free_port, wait_until
-from tests.harness.revisions import add_revision, newest_revision
+from tests.harness.revisions import add_revision, lint_revisions, newest_revision
 from tests.harness.serving import SETTINGS, Service
 from tests.harness.types import Measure
 
+# Each waits for a table that a reader has: its own, another one's, outside a transaction.
+WAITING = {
+    "one_table": """
+def upgrade() -> None:
+    op.add_column("item", sa.Column("waits", sa.Integer()))
+""",
+    "two_tables": """
+def upgrade() -> None:
+    op.add_column("note", sa.Column("waits", sa.Integer()))
+    op.add_column("item", sa.Column("waits_too", sa.Integer()))
+""",
+    "autocommit": """
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE item ADD COLUMN IF NOT EXISTS waits_again int")
+""",
+}
 OLD = "    description: Mapped[str | None] = mapped_column(String(1000))\n"
-ROWS = 20_000
+IMPORTS = """
+import enum
+
+from sqlalchemy import Column
+from sqlalchemy.orm import validates
+"""
+# The guides, and what the model has before their first release.
+GUIDES = {
+    "Rename a column": OLD.strip(),
+    "Remove a column": """
+color: Mapped[str] = mapped_column(String(20), default="red")
+""",
+    "Make a column required": """
+shape: Mapped[str | None] = mapped_column(String(20))
+""",
+    "Add a foreign key or a CHECK constraint": """
+shelf: Mapped[int | None]
+parent_id: Mapped[uuid.UUID | None]
+""",
+    "Make a column unique": """
+code: Mapped[str | None] = mapped_column(String(20))
+""",
+    "Change the type of a column": """
+label: Mapped[str] = mapped_column(String(100), default="")
+""",
+    "Add a value to an enum": """
+state: Mapped[State] = mapped_column(default=State.NEW)
+""",
+    "Remove a value from an enum": """
+grade: Mapped[Grade] = mapped_column(default=Grade.A)
+""",
+    "Migrate data in Python": "",
+}
+ENUMS = {
+    "Add a value to an enum": """
+class State(enum.StrEnum):
+    NEW = "new"
+    SOLD = "sold"
+""",
+    "Remove a value from an enum": """
+class Grade(enum.StrEnum):
+    A = "a"
+    B = "b"
+    C = "c"
+""",
+}
+ROWS = 5_000
 INSERT_MANY = (
-    "INSERT INTO item (id, name, description, quantity, version)"
-    " SELECT gen_random_uuid(),"
-    f" 'Old ' || n, 'Of old ' || n, 0, 1 FROM generate_series(1, {ROWS}) AS n"
+    "INSERT INTO item"
+    " (id, name, description, quantity, version, color, label, state, grade)"
+    " SELECT gen_random_uuid(), 'Old ' || n, 'Of old ' || n, 0, 1, 'red', '', 'new',"
+    f" (ARRAY['a', 'b', 'c'])[1 + n % 3] FROM generate_series(1, {ROWS}) AS n"
 )
+# What the release does that comes after the one that can read it, here to the clients'
+# own rows, which they read and change.
+WRITE_NEW_VALUE = "UPDATE item SET state = 'lost' WHERE name LIKE 'Lamp%'"
 
 
 class Clients:
@@ -108,53 +177,117 @@ def serve(project: Project, postgres: Postgres) -> Generator[httpx2.URL]:
         assert Service(client).terminate() == 0
 
 
-def releases(first: Project, directory: Path) -> Generator[Project]:
-    """Make the releases of the how-to, one after the other."""
-    page = section(HOW_TO, "Rename a column")
-    _, *steps = re.split(r"^[0-9]\. ", page, flags=re.MULTILINE)
-    assert len(steps) == 4
-    before, head, model = first, newest_revision(first), ""
-    text = (first.path / "app" / "models" / "item.py").read_text()
-    assert text.count(OLD) == 1
-    for number, step in enumerate(steps, 1):
+@dataclass
+class Guide:
+    """The releases of a guide, and what the newest of them has in the module of items."""
+
+    steps: list[str]
+    columns: str
+    enum: str
+    forgotten: str = ""
+
+    def advance(self, number: int) -> list[str]:
+        """Change the module as a release does, and return the release's revisions."""
+        if number > len(self.steps):
+            return []
+        code = blocks(self.steps[number - 1], "python")
+        revisions = [block for block in code if "def upgrade" in block]
+        enums = [block for block in code if "enum.StrEnum" in block]
+        forgotten = [block for block in code if "Base.metadata" in block]
+        columns = [
+            block for block in code if block not in (*revisions, *enums, *forgotten)
+        ]
+        if columns or forgotten:
+            self.columns = "\n".join(columns)
+        self.enum = "\n".join(enums) or self.enum
+        self.forgotten = "\n".join(forgotten)
+        return revisions
+
+
+def read_guides() -> list[Guide]:
+    # A step is what stands beside its number, or is indented below it.
+    step = re.compile(r"^[0-9]\. (.*\n(?:(?: .*)?\n)*)", re.MULTILINE)
+    return [
+        Guide(step.findall(section(HOW_TO, heading)), columns, ENUMS.get(heading, ""))
+        for heading, columns in GUIDES.items()
+    ]
+
+
+def write_model(project: Project, original: str, guides: list[Guide]) -> None:
+    docstring, rest = original.split("\n", 1)
+    columns = "\n".join(guide.columns for guide in guides)
+    for before, after in (
+        (OLD, textwrap.indent(columns, "    ")),
+        ("class Item(", "\n".join([*(g.enum for g in guides), "", "class Item("])),
+    ):
+        assert rest.count(before) == 1
+        rest = rest.replace(before, after)
+    path = project.path / "app" / "models" / "item.py"
+    forgotten = [guide.forgotten for guide in guides]
+    path.write_text("\n".join([docstring, IMPORTS, rest, *forgotten]))
+    project.run("ruff", "check", "--fix", "--quiet", "app")
+    project.run("ruff", "format", "--quiet", "app")
+    project.run("ty", "check", "app")
+
+
+def releases(first: Project, directory: Path, url: str) -> Generator[Project]:
+    """Make the releases of all the guides at once: first what they begin with."""
+    guides = read_guides()
+    original = (first.path / "app" / "models" / "item.py").read_text()
+    write_model(first, original, guides)
+    settings = {**SETTINGS, "DATABASE_URL": url}
+    first.run("alembic", "revision", "--autogenerate", "-m", "Before", **settings)
+    yield first
+    before, head = first, newest_revision(first)
+    for number in range(1, max(len(guide.steps) for guide in guides) + 1):
         project = before.copy(directory / f"release-{number}")
         (project.path / ".venv").symlink_to(first.path / ".venv")
-        code = blocks(step, "python")
-        for upgrade in [block for block in code if "def upgrade" in block]:
-            head = add_revision(project, upgrade, head, f"release_{number}")
-        # The last step takes away what the one before has put at the end.
-        model, *tail = [block for block in code if "def upgrade" not in block] or [
-            model
-        ]
-        path = project.path / "app" / "models" / "item.py"
-        imports = (
-            "from sqlalchemy import Column\nfrom sqlalchemy.orm import validates\n"
-        )
-        docstring, rest = text.split("\n", 1)
-        rest = rest.replace(OLD, textwrap.indent(model, "    "))
-        path.write_text("\n".join([docstring, imports, rest, *tail]))
-        project.run("ruff", "check", "--fix", "--quiet", "app")
-        project.run("ruff", "format", "--quiet", "app")
-        project.run("ty", "check", "app")
+        added = []
+        for upgrade in [each for guide in guides for each in guide.advance(number)]:
+            name = f"release_{number}_{len(added)}"
+            head = add_revision(project, upgrade, head, name)
+            added.append(head)
+        if added:
+            lint_revisions(project, added, url)
+        write_model(project, original, guides)
         yield project
         before = project
 
 
+def migrate_beside_readers(
+    project: Project, postgres: Postgres, clients: Clients
+) -> None:
+    """Migrate while there is a transaction that reads, almost always a different one."""
+    settings = {**SETTINGS, "DATABASE_URL": postgres.url}
+    with project.start("alembic", "upgrade", "head", **settings) as migration:
+        while migration.poll() is None:
+            with postgres.reading():
+                clients.wait_for(100)
+        output = (project.path / "output.txt").read_text()
+        assert migration.returncode == 0, output
+
+
 @pytest.mark.promise(26)
-def test_a_column_changes_its_name_and_nobody_notices(
+def test_the_schema_changes_of_the_guides_fail_no_request(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
 ) -> None:
     settings = {**SETTINGS, "DATABASE_URL": postgres.url}
     project.run("alembic", "upgrade", "head", **settings)
+    first = project.copy(tmp_path / "release-0")
+    (first.path / ".venv").symlink_to(project.path / ".venv")
+    made = releases(first, tmp_path, postgres.url)
+    next(made).run("alembic", "upgrade", "head", **settings)
     postgres.empty()
     postgres.query(INSERT_MANY)
+    seconds = 0.0
     with contextlib.ExitStack() as stack, Clients() as clients:
         running = contextlib.ExitStack()
         stack.callback(lambda: running.close())
-        clients.services = [running.enter_context(serve(project, postgres))]
+        clients.services = [running.enter_context(serve(first, postgres))]
         clients.started.set()
-        for new in releases(project, tmp_path):
-            new.run("alembic", "upgrade", "head", **settings)
+        start = time.monotonic()
+        for new in made:
+            migrate_beside_readers(new, postgres, clients)
             new.run("alembic", "check", **settings)
             started = contextlib.ExitStack()
             clients.services.append(started.enter_context(serve(new, postgres)))
@@ -162,13 +295,53 @@ def test_a_column_changes_its_name_and_nobody_notices(
             clients.services.pop(0)
             running.close()
             running = started
+            postgres.query(WRITE_NEW_VALUE)
         clients.wait_for(200)
-    filled = "SELECT count(*) FROM item WHERE summary LIKE 'Of old %'"
+        seconds = time.monotonic() - start
 
     measure(
-        f"Four releases that rename a column of {ROWS} rows, under load: "
-        f"{dict(clients.outcomes)}, {len(clients.lies)} failed or wrong."
+        f"The schema changes of {len(GUIDES)} guides on {ROWS} rows, beside readers, at "
+        f"{clients.outcomes.total() / seconds:.0f} requests/s: {dict(clients.outcomes)}, "
+        f"{len(clients.lies)} failed or wrong."
     )
     assert clients.lies == []
     assert set(clients.outcomes) == {200, 201}
-    assert postgres.query(filled) == str(ROWS)
+    for rows in (
+        "item WHERE summary IS NULL OR shape IS NULL OR slug IS NULL OR grade = 'c'",
+        "pg_constraint WHERE NOT convalidated",
+        "pg_index WHERE NOT indisvalid",
+    ):
+        assert postgres.query(f"SELECT count(*) FROM {rows}") == "0"
+
+
+@pytest.mark.promise(26)
+def test_a_revision_that_waits_for_its_lock_fails_no_request(
+    project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
+) -> None:
+    settings = {**SETTINGS, "DATABASE_URL": postgres.url}
+    new = project.copy(tmp_path / "waiting")
+    (new.path / ".venv").symlink_to(project.path / ".venv")
+    project.run("alembic", "upgrade", "head", **settings)
+    postgres.empty()
+    log = new.path / "output.txt"
+    head = newest_revision(project)
+    with serve(project, postgres) as url, Clients() as clients:
+        clients.services = [url]
+        clients.started.set()
+        for name, upgrade in WAITING.items():
+            head = add_revision(new, upgrade, head, name)
+            reader = contextlib.ExitStack()
+            reader.enter_context(postgres.reading("item"))
+            with reader, new.start("alembic", "upgrade", "head", **settings) as run:
+                wait_until(lambda: log.read_text().count("retrying") == 2)
+                assert run.poll() is None
+                reader.close()
+                assert run.wait(timeout=60) == 0, log.read_text()
+            clients.wait_for(100)
+
+    measure(
+        f"{len(WAITING)} revisions that wait for a reader, under load: "
+        f"{dict(clients.outcomes)}, {len(clients.lies)} failed or wrong."
+    )
+    assert clients.lies == []
+    assert f"{head} (head)" in new.run("alembic", "current", **settings).stdout

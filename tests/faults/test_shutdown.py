@@ -67,6 +67,50 @@ def test_sigterm_under_load_fails_no_request_and_ends_with_0(
     )
 
 
+@pytest.mark.promise(17)
+def test_sigterm_fails_no_request_of_a_client_that_ignores_readiness(
+    project: Project, postgres: Postgres, measure: Measure
+) -> None:
+    """Its connections are kept until told to leave; a new one leads to another service."""
+    with (
+        serving(project, postgres) as other,
+        serving(project, postgres, DRAIN_SECONDS="1") as service,
+    ):
+
+        async def one_connection(outcomes: Counter[object]) -> None:
+            url, requests = service.client.base_url, 40
+            while requests:
+                async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
+                    is_kept = True
+                    while is_kept and requests:
+                        requests -= 1
+                        await asyncio.sleep(0.1)
+                        try:
+                            response = await client.get("/items")
+                            outcomes[response.status_code] += 1
+                            is_kept = response.headers.get("connection") != "close"
+                        except httpx2.TransportError as error:
+                            outcomes[type(error).__name__] += 1
+                            is_kept = False
+                url = other.client.base_url
+
+        async def ask(_: httpx2.AsyncClient) -> Counter[object]:
+            outcomes: Counter[object] = Counter()
+            asking = [asyncio.create_task(one_connection(outcomes)) for _ in range(10)]
+            await asyncio.sleep(1)
+            os.kill(process, signal.SIGTERM)
+            await asyncio.gather(*asking)
+            return outcomes
+
+        process = service.process
+        outcomes = concurrently(service.client, ask)
+        _, status = os.waitpid(process, 0)
+
+    measure(f"SIGTERM, 10 kept connections, 100 requests a second: {dict(outcomes)}.")
+    assert outcomes == {200: 400}
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 def test_a_second_signal_ends_a_service_that_waits_for_its_load_balancer(
     project: Project, postgres: Postgres
 ) -> None:

@@ -14,6 +14,7 @@ from tests.harness.serving import Service, concurrently, serving
 from tests.harness.types import Measure
 
 CONNECTIONS = 5
+CLIENTS = 200
 IMPORTS = """
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -26,6 +27,12 @@ from app.core.database import async_session_factory
 from app.models import Item
 
 router = APIRouter(prefix="/work")
+"""
+JSON_LINES = """
+@router.get("/lines")
+async def export_lines() -> AsyncGenerator[str]:
+    async for name in names():
+        yield name.rstrip()
 """
 BUSY = (
     "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -43,7 +50,7 @@ def service(
     (path / ".venv").symlink_to(project.path / ".venv")
     page = section(HOW_TO, "Stream rows and run background tasks")
     feature = path / "app" / "work.py"
-    feature.write_text("\n\n".join([IMPORTS, *blocks(page, "python")]))
+    feature.write_text("\n\n".join([IMPORTS, *blocks(page, "python"), JSON_LINES]))
     extended.run("ruff", "format", "--quiet", "app")
     extended.run("ruff", "check", "--fix", "--quiet", "app")
     extended.run("ty", "check", "app")
@@ -78,23 +85,45 @@ def still_serves(client: httpx2.Client, postgres: Postgres) -> None:
 
 @pytest.mark.promise(16)
 @pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("path", ["/work/names", "/work/lines"])
 def test_clients_that_leave_a_stream_take_no_connection_with_them(
-    client: httpx2.Client, postgres: Postgres, measure: Measure
+    client: httpx2.Client, postgres: Postgres, measure: Measure, path: str
 ) -> None:
     async def leave(many: httpx2.AsyncClient) -> None:
         for _ in range(4 * CONNECTIONS):
-            async with many.stream("GET", "/work/names") as response:
+            async with many.stream("GET", path) as response:
                 await anext(response.aiter_bytes())
 
     concurrently(client, leave)
     still_serves(client, postgres)
-    whole = client.get("/work/names")
+    whole = client.get(path)
 
     measure(
-        f"{4 * CONNECTIONS} clients leave a stream of 50,000 rows: all {CONNECTIONS} "
-        "connections serve again."
+        f"{4 * CONNECTIONS} clients leave the stream of 50,000 rows at {path}: all "
+        f"{CONNECTIONS} connections serve again."
     )
     assert whole.text.count("\n") == 50_000
+
+
+@pytest.mark.parametrize("path", ["/work/names", "/work/lines"])
+def test_more_streams_than_connections_take_turns(
+    client: httpx2.Client, postgres: Postgres, measure: Measure, path: str
+) -> None:
+    client.post("/items", json={"name": "Lamp"})
+
+    async def read_all(many: httpx2.AsyncClient) -> set[tuple[int, str]]:
+        responses = await asyncio.gather(*(many.get(path) for _ in range(CLIENTS)))
+        return {(response.status_code, response.text) for response in responses}
+
+    streams = concurrently(client, read_all)
+
+    measure(
+        f"{CLIENTS} streams at once at {path}, on {CONNECTIONS} connections: all whole."
+    )
+    assert len(streams) == 1
+    ((status, text),) = streams
+    assert (status, text.strip().strip('"')) == (200, "Lamp")
+    still_serves(client, postgres)
 
 
 @pytest.mark.promise(10)

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Generator
 from pathlib import Path
 
-from tests.harness.project import ROOT, Project, free_port
+from tests.harness.project import ROOT, Project, free_port, wait_until
 
 spec = importlib.util.spec_from_file_location(
     "local_postgres", ROOT / "template" / "app" / "core" / "db" / "local_postgres.py"
@@ -88,6 +89,26 @@ class Postgres:
             capture_output=True,
             text=True,
         ).stdout.strip()
+
+    @contextlib.contextmanager
+    def reading(self, table: str = "item") -> Generator[None]:
+        """Keep a transaction open that has read a table, as a dump or a report does."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+        statements = (begin, f"SELECT count(*) FROM {table}", "SELECT pg_sleep(500)")
+        commands = [part for each in statements for part in ("-c", each)]
+        sleeps = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE query LIKE '%pg_sleep(500)' AND pid <> pg_backend_pid()"
+        )
+        psql = [self.programs / "psql", "--no-psqlrc", "-q", *commands, self.url]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(psql, **quiet) as process:
+            try:
+                wait_until(lambda: self.query(sleeps) == "1")
+                yield
+            finally:
+                # psql tells the server to cancel the statement.
+                process.send_signal(signal.SIGINT)
 
     def empty(self) -> None:
         """Leave no row in any table of the service."""

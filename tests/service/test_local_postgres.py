@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: one server for a checkout, and none without a process."""
 
+import contextlib
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.project import Project
+from tests.harness.project import Project, wait_until
 from tests.harness.types import Render
 
 STOP_TIMEOUT_SECONDS = 20
@@ -67,6 +68,20 @@ def servers(project: Project) -> list[int]:
     return found
 
 
+def supervisor_of(project: Project) -> int:
+    (supervisor,) = [
+        process
+        for process in servers(project)
+        if "local_postgres" in Path(f"/proc/{process}/cmdline").read_text()
+    ]
+    return supervisor
+
+
+def server_of(project: Project) -> int:
+    file = project.path / ".local" / "postgres" / "data" / "postmaster.pid"
+    return int(file.read_text().split()[0])
+
+
 def assert_stops(project: Project) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while servers(project):
@@ -93,6 +108,72 @@ def test_two_checkouts_do_not_meet(project: Project, tmp_path: Path) -> None:
     with project.start("python", "-c", KEEP, "30", PYTHONPATH=str(project.path)):
         assert run(project, QUERY) != run(other, QUERY)
     assert_stops(other)
+
+
+def test_a_checkout_copied_while_its_server_runs_gets_a_server_of_its_own(
+    project: Project, tmp_path: Path
+) -> None:
+    with project.start("python", "-c", KEEP, "60", PYTHONPATH=str(project.path)):
+        original = run(project, QUERY)
+        copy = Project(tmp_path / "copy")
+        subprocess.run(["cp", "-r", project.path, copy.path], check=True)
+        (copy.path / ".local" / "postgres" / "log").unlink()
+
+        assert run(copy, QUERY) != original
+        assert_stops(copy)
+        assert run(project, QUERY) == original
+
+
+def test_a_checkout_moved_while_its_server_runs_does_not_hang(
+    project: Project, tmp_path: Path
+) -> None:
+    """PostgreSQL itself ends soon after that, and is then started again."""
+    moved = Project(tmp_path / "moved")
+    with project.start("python", "-c", KEEP, "60", PYTHONPATH=str(project.path)):
+        before = run(project, QUERY)
+        project.path.rename(moved.path)
+
+        assert run(moved, QUERY) == before
+        os.kill(server_of(moved), signal.SIGKILL)
+        assert run(moved, QUERY) != before
+    assert_stops(moved)
+
+
+def test_failed_starts_count_only_in_a_row(project: Project, tmp_path: Path) -> None:
+    """Meanwhile the configuration is a pipe: a start waits for what the test writes."""
+    root = project.path / ".local" / "postgres"
+    included, empty = tmp_path / "included.conf", tmp_path / "empty.conf"
+
+    def failures() -> int:
+        return (root / "log").read_text().count("could not start server")
+
+    def fail_one_start() -> bool:
+        with contextlib.suppress(OSError):  # Until something reads it.
+            pipe = os.open(included, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(pipe, b"nonsense\n")
+            os.close(pipe)
+            return True
+        return False
+
+    with project.start("python", "-c", KEEP, "300", PYTHONPATH=str(project.path)):
+        run(project, QUERY)
+        supervisor = supervisor_of(project)
+        with (root / "data" / "postgresql.conf").open("a") as configuration:
+            configuration.write(f"include = '{included}'\n")
+        for before in (0, 2):
+            included.unlink(missing_ok=True)
+            os.mkfifo(included)
+            os.kill(server_of(project), signal.SIGKILL)
+            for count in (1, 2):
+                wait_until(fail_one_start)
+                wait_until(lambda expected=before + count: failures() == expected)
+            waiting = os.open(included, os.O_RDWR)
+            empty.touch()
+            empty.rename(included)
+            os.close(waiting)
+            run(project, QUERY)
+
+        assert supervisor_of(project) == supervisor
 
 
 @pytest.mark.parametrize(
@@ -123,16 +204,11 @@ def test_strings_sort_alike_everywhere(project: Project) -> None:
 def test_it_survives_the_death_of_any_of_its_processes(project: Project) -> None:
     with project.start("python", "-c", KEEP, "60", PYTHONPATH=str(project.path)):
         before = run(project, QUERY)
-        for process in servers(project):  # The keeper and PostgreSQL alike.
+        for process in servers(project):  # The supervisor and PostgreSQL alike.
             os.kill(process, signal.SIGKILL)
         assert run(project, QUERY) != before
-        (keeper,) = [
-            process
-            for process in servers(project)
-            if "local_postgres" in Path(f"/proc/{process}/cmdline").read_text()
-        ]
         before = run(project, QUERY)
-        os.kill(keeper, signal.SIGKILL)
+        os.kill(supervisor_of(project), signal.SIGKILL)
         assert run(project, QUERY) == before
 
 

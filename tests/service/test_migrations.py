@@ -133,6 +133,115 @@ def test_a_new_revision_is_readable_and_formatted(project: Project) -> None:
     assert "ck_item_quantity_not_negative" in text
 
 
+def test_a_revision_written_by_hand_has_its_imports(project: Project) -> None:
+    project.run("alembic", "revision", "-m", "Fill color")
+
+    (path,) = (project.path / "alembic" / "versions").glob("*-fill_color.py")
+    assert "\nimport sqlalchemy as sa\nfrom alembic import op\n" in path.read_text()
+    path.write_text(
+        path.read_text().replace("    pass\n", '    op.execute(sa.text("SELECT 1"))\n')
+    )
+    project.run("ruff", "check", path)
+    project.run("ruff", "format", "--check", path)
+
+
+def test_a_revision_that_needs_no_import_has_none(project: Project) -> None:
+    project.run("alembic", "upgrade", "head")
+    model = project.path / "app" / "models" / "item.py"
+    index = '        Index(None, "quantity", "id"),\n'
+    model.write_text(
+        model.read_text().replace(index, f'{index}        Index(None, "version"),\n')
+    )
+
+    project.run("alembic", "revision", "--autogenerate", "-m", "Index version")
+
+    (path,) = (project.path / "alembic" / "versions").glob("*-index_version.py")
+    project.run("ruff", "check", path)
+    assert "op.create_index" in path.read_text()
+
+
+def programs(project: Project, **environment: str) -> Generator[str]:
+    """Give what each program says that migrates the database, and cannot."""
+    environment["PYTHONPATH"] = str(project.path)
+    tests = ("pytest", "-q", "-p", "no:cacheprovider", "tests/items")
+    for command in (("alembic", "upgrade", "head"), ("dev",), tests):
+        result = project.run(*command, check=False, **environment)
+        assert result.returncode != 0, result.stdout
+        assert "Traceback" not in result.stdout, result.stdout
+        assert ".local" not in result.stdout.replace(str(project.path), "")
+        yield result.stdout
+
+
+def test_several_heads_are_to_be_merged(project: Project) -> None:
+    versions = project.path / "alembic" / "versions"
+    other = SLOW.replace('revision = "slow"', 'revision = "other"', 1)
+    (versions / "2026_01_04_0000-other.py").write_text(other)
+
+    for output in programs(project):
+        assert "alembic merge heads" in output, output
+
+    project.run("alembic", "merge", "heads", "-m", "Merge")
+    assert len(project.run("alembic", "heads").stdout.splitlines()) == 1
+
+
+def test_a_database_of_another_branch_is_named(project: Project) -> None:
+    project.run("alembic", "upgrade", "slow")
+    versions = project.path / "alembic" / "versions"
+    for path in versions.glob("2026_01_0[23]*.py"):
+        path.unlink()
+
+    for command in (("alembic", "upgrade", "head"), ("dev",)):
+        result = project.run(*command, check=False, PYTHONPATH=str(project.path))
+        assert result.returncode != 0
+        assert "revision identified by 'slow', which is not in" in result.stdout
+        assert "Traceback" not in result.stdout
+
+
+def test_a_missing_revision_is_named(project: Project) -> None:
+    (project.path / "alembic" / "versions" / "2026_01_02_0000-slow.py").unlink()
+
+    for output in programs(project):
+        assert "Revision slow referenced from slow -> concurrent" in output, output
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://me@127.0.0.1:1/none", "Connect call failed"),
+        ("postgresql://me@127.0.0.1:1/none?colour=red", "'colour'"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_named(
+    project: Project, url: str, reason: str
+) -> None:
+    for output in programs(project, DATABASE_URL=url):
+        assert "127.0.0.1:1/none" in output
+        assert "cannot be used: " in output
+        assert reason in output
+
+
+def test_a_migration_in_a_running_loop_says_what_to_do(project: Project) -> None:
+    program = """
+import asyncio
+from alembic.command import upgrade
+from alembic.config import Config
+
+async def main():
+    upgrade(Config("alembic.ini"), "head")
+
+try:
+    asyncio.run(main())
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+    output = project.run("python", "-W", "error", "-c", program).stdout
+
+    assert "CommandError: Alembic cannot run inside a running event loop" in output
+    assert "asyncio.to_thread" in output
+    assert "never awaited" not in output
+
+
 def test_the_sql_of_a_migration_can_be_had_without_a_database(
     project: Project,
 ) -> None:
@@ -158,16 +267,13 @@ def test_a_statement_that_locks_a_table_is_found_in_a_new_revision(
     locking.write_text(
         SLOW.replace('"slow"', '"locking"')
         .replace('"d20e94b6a7c3"', '"concurrent"')
-        .replace("sa.String(20))", "sa.String(20), nullable=False)")
+        .replace('"color", sa.String(20))', '"shade", sa.String(20), nullable=False)')
     )
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Add a revision")
     refs = ("--from-ref", "HEAD~1", "--to-ref", "HEAD")
     hook = ("prek", "run", "lint-migrations")
-    environment = {
-        "UV_NO_SYNC": "1",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-    }
+    environment = {"UV_NO_SYNC": "1"}
 
     found = project.run(*hook, *refs, check=False, **environment)
     locking.write_text(locking.read_text().replace(", nullable=False", ""))
@@ -185,3 +291,70 @@ def test_a_statement_that_locks_a_table_is_found_in_a_new_revision(
     assert "Missing `IF NOT EXISTS`" in old.stdout
     assert no_revision.returncode == 2
     assert "app/main.py is not a revision" in no_revision.stdout
+
+
+def test_the_linter_reports_lines_of_revisions_and_goes_on_after_one_that_fails(
+    project: Project,
+) -> None:
+    """A data migration in Python asks the database, and an empty one is no obstacle."""
+    versions = project.path / "alembic" / "versions"
+    asking = versions / "2026_01_04_0000-asking.py"
+    asking.write_text(
+        SLOW.replace('"slow"', '"asking"')
+        .replace('"d20e94b6a7c3"', '"concurrent"')
+        .replace(
+            """    op.execute("SELECT pg_sleep(1)")
+    op.add_column("item", sa.Column("color", sa.String(20)))
+""",
+            """    connection = op.get_bind()
+    for (id,) in connection.execute(sa.text("SELECT id FROM item")):
+        connection.execute(sa.text("SELECT :id"), {"id": id})
+    connection.execute(
+        sa.text("CREATE INDEX ix ON item (description)")
+    )
+""",
+        )
+    )
+    failing = versions / "2026_01_05_0000-failing.py"
+    failing.write_text(
+        SLOW.replace('"slow"', '"failing"').replace('"d20e94b6a7c3"', '"asking"')
+    )
+    linter = ("python", "scripts/lint_migrations.py")
+    files = [path.relative_to(project.path) for path in (failing, asking)]
+
+    found = project.run(*linter, *files, check=False)
+    asking.write_text(
+        asking.read_text().replace(
+            "    connection.execute(\n",
+            "    # The table is small. squawk-ignore table-scan\n    connection.execute(\n",
+        )
+    )
+    failing.write_text(failing.read_text().replace('"color"', '"shade"'))
+    accepted = project.run(*linter, *files, check=False)
+
+    reports = [line for line in found.stdout.splitlines() if line.startswith("alembic")]
+    assert reports == [
+        f"{files[1]}:12: note: query",
+        f"{files[1]}:14: error: table-scan",
+        f"{files[0]}:12: error: fails",
+    ]
+    assert found.returncode == 1
+    assert 'column "color" of relation "item" already exists' in found.stdout
+    assert accepted.returncode == 0, accepted.stdout
+    assert "Traceback" not in found.stdout + accepted.stdout
+
+
+def test_the_linter_says_what_it_needs_where_no_database_can_be_had(
+    project: Project,
+) -> None:
+    (concurrent,) = (project.path / "alembic" / "versions").glob("*-concurrent.py")
+
+    refused = project.run(
+        *("python", "scripts/lint_migrations.py", concurrent),
+        check=False,
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+    )
+
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("Cannot run the revisions in a new database")
+    assert "Traceback" not in refused.stdout

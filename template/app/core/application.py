@@ -10,6 +10,7 @@ from app.core.http.boundary import add_request_boundary
 from app.core.http.database_failures import DatabaseFailures
 from app.core.http.error_handlers import add_error_handlers
 from app.core.http.openapi import document_problems
+from app.core.http.route_checks import add_route_checks
 from app.core.logging import configure_logging
 
 
@@ -31,5 +32,8 @@ def set_up(app: FastAPI) -> None:
         )
     if "*" not in settings.ALLOWED_HOSTS:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS)
-    add_request_boundary(app, timeout=settings.REQUEST_TIMEOUT)
+    add_request_boundary(
+        app, timeout=settings.REQUEST_TIMEOUT, draining=health.draining
+    )
     document_problems(app)
+    add_route_checks(app)

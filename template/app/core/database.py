@@ -11,6 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 from app.core.config import settings
 from app.core.db.compiled_reads import Reader
 from app.core.db.engines import EngineOptions, make_engine, make_replica_engine
+from app.core.db.session_listeners import leaves_reads_alone
+from app.core.db.types import TYPE_ANNOTATION_MAP, check_enums
 
 
 class Base(DeclarativeBase):
@@ -26,6 +28,10 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    type_annotation_map = TYPE_ANNOTATION_MAP
+
+
+check_enums(Base.metadata)
 
 
 options = EngineOptions(
@@ -86,6 +92,7 @@ def _(session: Session, *_: object) -> None:
 
 
 @event.listens_for(_ReadSession, "do_orm_execute")
+@leaves_reads_alone
 def _(state: ORMExecuteState) -> None:
     if state.is_insert or state.is_update or state.is_delete:
         raise RuntimeError("ReadSessionDep cannot write: depend on SessionDep instead.")
@@ -112,7 +119,11 @@ async def get_read_db() -> AsyncGenerator[AsyncSession]:
 
 ReadSessionDep = Annotated[AsyncSession, Depends(get_read_db, scope="function")]
 
-reader = Reader(read_engine, slow_statement=settings.DB_SLOW_STATEMENT)
+reader = Reader(
+    read_engine,
+    slow_statement=settings.DB_SLOW_STATEMENT,
+    session_class=_ReadSession,
+)
 
 
 async def get_reader() -> Reader:

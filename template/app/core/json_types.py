@@ -1,6 +1,10 @@
-"""Types that are as strict as their JSON Schema, where Pydantic is lenient."""
+"""Types that are as strict as their JSON Schema, and as what PostgreSQL stores."""
 
-from pydantic import BeforeValidator
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 
@@ -12,6 +16,36 @@ def _number(value: object) -> object:
 
 # For an int, last in Annotated[…]: accepts 1 and 1.0, but neither true nor "1".
 JSON_NUMBER = BeforeValidator(_number)
+
+
+def _written(pattern: str, form: str) -> BeforeValidator:
+    written = re.compile(pattern, re.ASCII)
+
+    def check(value: object) -> object:
+        if isinstance(value, date) or (isinstance(value, str) and written.match(value)):
+            return value
+        raise PydanticCustomError(
+            "date_form", "Input should be written as {form}", {"form": form}
+        )
+
+    return BeforeValidator(check)
+
+
+# For columns of the types timestamptz, date, and float8: what is accepted is stored as it
+# is, and what cannot be written in JSON, such as an infinity in a row, is not a response.
+# PostgreSQL's driver takes the first and the last value of Python for infinities.
+Timestamp = Annotated[
+    AwareDatetime,
+    Field(gt=datetime.min.replace(tzinfo=UTC), lt=datetime.max.replace(tzinfo=UTC)),
+    _written(r"\d{4}-\d\d-\d\d[Tt ]", "2026-01-31T12:00:00Z"),
+]
+Day = Annotated[
+    date,
+    Field(gt=date.min, lt=date.max),
+    _written(r"\d{4}-\d\d-\d\d$", "2026-01-31"),
+]
+# In a JSON body; everywhere else a number is text.
+Number = Annotated[float, Field(allow_inf_nan=False), JSON_NUMBER]
 
 # Patterns for a str. PostgreSQL cannot store NUL. A line has no control character, which
 # includes line breaks, and no space at either end. They avoid \s, which matches different

@@ -4,7 +4,7 @@ import uuid
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 
 from app.core.database import ReaderDep, ReadSessionDep, SessionDep
 from app.core.db.pagination import Page
@@ -19,6 +19,7 @@ from app.core.http.etags import (
 )
 from app.core.http.idempotency import IdempotencyDep
 from app.core.http.openapi import problems
+from app.core.http.query_models import query_model
 from app.core.http.routing import FeatureRouter
 from app.items import service
 from app.items.schemas import (
@@ -59,7 +60,7 @@ async def create_item(
 
 @router.get("")
 async def list_items(
-    reader: ReaderDep, query: Annotated[ItemQuery, Query()]
+    reader: ReaderDep, query: Annotated[ItemQuery, query_model(ItemQuery)]
 ) -> Page[ItemRead]:
     """List items, oldest first unless `sort` says otherwise."""
     return await service.list_items(reader, query)

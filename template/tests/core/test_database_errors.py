@@ -1,15 +1,17 @@
 """What the trouble of PostgreSQL becomes, through HTTP and on a real one."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Body, FastAPI, Request
+from fastapi import Body, FastAPI, Header, Request
 from httpx2 import AsyncClient
 from sqlalchemy import literal, make_url, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 
@@ -36,16 +38,30 @@ runs: list[str] = []
 
 @app.post("/raise/{state}")
 async def raise_state(session: SessionDep, state: str) -> None:
-    """Let PostgreSQL report an error of its own."""
-    if not state.isalnum():
-        raise ValueError(state)
-    body = f"BEGIN RAISE EXCEPTION 's3cret' USING ERRCODE = '{state}'; END"
-    await session.execute(text(f"DO $$ {body} $$"))
+    """Let PostgreSQL report an error of its own about a value."""
+    body = "BEGIN RAISE EXCEPTION 's3cret' USING ERRCODE = state; END"
+    await session.execute(
+        text(
+            "CREATE FUNCTION pg_temp.fail(state text) RETURNS text LANGUAGE plpgsql"
+            f" AS $$ {body} $$"
+        )
+    )
+    await session.execute(text("SELECT pg_temp.fail(:state)"), {"state": state})
 
 
-@app.post("/store")
-async def store(session: SessionDep, value: str) -> None:
-    await session.execute(text("SELECT CAST(:value AS text)"), {"value": value})
+@app.post("/run")
+async def run(
+    session: SessionDep, sql: Annotated[str, Body()], value: Annotated[Any, Body()]
+) -> None:
+    await session.execute(text(sql), {"value": value} if ":value" in sql else {})
+
+
+@app.get("/default")
+async def default(
+    session: SessionDep, x_day: Annotated[str, Header()] = "s3cret"
+) -> None:
+    """Send a value that is the service's own, unless the client has another."""
+    await run(session, "SELECT CAST(CAST(:value AS text) AS date)", x_day)
 
 
 @app.get("/killed-once")
@@ -74,6 +90,15 @@ async def conflicts_once(session: SessionDep, body: Annotated[str, Body()]) -> s
         raise_deadlock = "BEGIN RAISE EXCEPTION '' USING ERRCODE = '40P01'; END"
         await session.execute(text(f"DO $$ {raise_deadlock} $$"))
     return body
+
+
+@app.put("/stale/{times}")
+async def stale(times: int) -> int:
+    """Lose to other changes of the same row that many times."""
+    runs.append("stale")
+    if len(runs) <= times:
+        raise StaleDataError("1 row expected, 0 matched")
+    return len(runs)
 
 
 @app.get("/slow")
@@ -109,9 +134,14 @@ async def client() -> AsyncGenerator[AsyncClient]:
     [
         ("23505", 409),  # unique_violation
         ("23503", 409),  # foreign_key_violation
+        ("23001", 409),  # restrict_violation
         ("23P01", 409),  # exclusion_violation
         ("23514", 422),  # check_violation
+        ("44000", 422),  # with_check_option_violation
+        ("22001", 422),  # string_data_right_truncation
         ("22003", 422),  # numeric_value_out_of_range
+        ("54000", 422),  # program_limit_exceeded: a text too long for its index
+        ("23502", 500),  # not_null_violation: the schema accepted a null
         ("25006", 503),  # read_only_sql_transaction
         ("40001", 503),  # serialization_failure
         ("40P01", 503),  # deadlock_detected
@@ -119,6 +149,7 @@ async def client() -> AsyncGenerator[AsyncClient]:
         ("55P03", 503),  # lock_not_available
         ("57014", 503),  # query_canceled
         ("57P01", 503),  # admin_shutdown
+        ("42501", 500),  # insufficient_privilege
         ("42P01", 500),  # undefined_table
         ("P0001", 500),  # raise_exception
     ],
@@ -134,12 +165,69 @@ async def test_an_error_has_the_status_of_who_can_do_something_about_it(
     assert "s3cret" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        ("SELECT CAST(:value AS text)", "nul\0"),
+        ("SELECT CAST(:value AS int)", 2**40),
+        ("SELECT CAST(:value AS numeric(3, 1))", 1000),
+        ("SELECT CAST(CAST(:value AS text) AS date)", "2026-02-30"),
+        ("SELECT CAST(CAST(:value AS text) AS jsonb)", '"\\u0000"'),
+        ("SELECT 'x' ~ :value", "("),
+        ("SELECT 1 / CAST(:value AS int)", 0),
+    ],
+)
 async def test_a_value_that_postgresql_cannot_store_is_a_bad_request(
-    client: AsyncClient,
+    client: AsyncClient, sql: str, value: object
 ) -> None:
-    response = await client.post("/store", params={"value": "nul\0"})
+    response = await client.post("/run", json={"sql": sql, "value": value})
 
     assert response.status_code == 422
+    assert response.json()["detail"] == (
+        "The request holds a value that cannot be stored."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "value", "reason"),
+    [
+        ("SELECT 1 / 0", None, "DivisionByZeroError 22012 SELECT 1 / 0"),
+        # Types that no client sends: validation makes what the column needs of its value.
+        ("SELECT CAST(:value AS int)", "s3cret", "DataError 22000 'str' object cannot"),
+        ("SELECT CAST(:value AS text)", 5, "expected str, got int"),
+        ("SELECT CAST(:value AS int[])", "s3cret", "sized iterable container expected"),
+        ("INSERT INTO alembic_version VALUES (:value)", None, "version_num"),
+    ],
+)
+async def test_a_mistake_of_the_service_is_not_blamed_on_its_client(
+    client: AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    sql: str,
+    value: object,
+    reason: str,
+) -> None:
+    response = await client.post("/run", json={"sql": sql, "value": value})
+
+    assert response.status_code == 500
+    (record,) = (r for r in caplog.records if r.msg == "unhandled error")
+    assert record.exc_info
+    logged = "".join(traceback.format_exception(*record.exc_info))
+    assert reason in logged
+    assert "await session.execute(" in logged
+    assert "s3cret" not in logged
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 500), ({"X-Day": "never"}, 422)])
+async def test_a_client_that_sent_no_value_sent_no_wrong_one(
+    client: AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    response = await client.get("/default", headers=headers)
+
+    assert response.status_code == status
+    assert "s3cret" not in caplog.text
 
 
 async def test_a_read_survives_the_loss_of_its_connection(client: AsyncClient) -> None:
@@ -169,6 +257,20 @@ async def test_the_victim_of_a_deadlock_is_tried_again_if_it_may_be_repeated(
 
     assert [response.status_code for response in responses] == statuses
     assert responses[-1].json() == "body"
+
+
+@pytest.mark.parametrize(
+    ("expected", "times", "status", "attempts"),
+    [("*", 0, 200, 1), ("*", 5, 200, 6), ("*", 1000, 412, 100), ('"1"', 5, 412, 1)],
+)
+async def test_a_change_of_any_version_is_tried_again_when_another_was_faster(
+    client: AsyncClient, expected: str, times: int, status: int, attempts: int
+) -> None:
+    runs.clear()
+
+    response = await client.put(f"/stale/{times}", headers={"If-Match": expected})
+
+    assert (response.status_code, len(runs)) == (status, attempts)
 
 
 async def test_a_request_with_a_long_body_is_not_kept_to_be_tried_again(

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Header, HTTPException
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Request, Response
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 
+from app.core import health
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.errors import ConflictError, NotFoundError
@@ -47,6 +48,16 @@ async def mistaken() -> None:
     raise ValueError("s3cret")
 
 
+@app.get("/validated")
+async def validated(response: Response) -> None:
+    response.headers["ETag"] = '"1"'
+
+
+@app.get("/kept")
+async def kept(response: Response) -> None:
+    response.headers["Cache-Control"] = "max-age=60"
+
+
 @app.get("/unreachable/{kind}")
 async def unreachable(kind: str) -> None:
     calls.append(kind)
@@ -73,6 +84,16 @@ async def stubborn() -> str:
     except asyncio.CancelledError:
         return "late"
     return "never"
+
+
+@slow.get("/fails")
+async def fails() -> None:
+    raise ValueError
+
+
+@slow.post("/swallows")
+async def swallows(request: Request) -> int:
+    return len(await request.body())
 
 
 @slow.get("/endless")
@@ -207,22 +228,38 @@ async def test_a_body_that_cannot_be_read_is_a_bad_request(
     assert len(response.content) < 4096
 
 
-async def test_a_body_that_is_too_large_is_refused(client: AsyncClient) -> None:
-    response = await client.post("/login", content=b"x" * (settings.MAX_BODY_BYTES + 1))
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_that_is_too_large_is_refused_with_the_limit(
+    client: AsyncClient, is_chunked: bool
+) -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        for _ in range(settings.MAX_BODY_BYTES // 1000 + 1):
+            yield b"x" * 1000
+
+    content = chunks() if is_chunked else b"x" * (settings.MAX_BODY_BYTES + 1)
+
+    response = await client.post("/login", content=content)
 
     assert response.status_code == 413
     assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["connection"] == "close"
+    assert response.json()["detail"] == "The body is larger than 1000000 bytes."
     assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+def application_of(router: APIRouter) -> FastAPI:
+    """Return an application with the settings of this moment."""
+    app = FastAPI()
+    app.include_router(router)
+    set_up(app)
+    return app
 
 
 @pytest.fixture
 async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[AsyncClient]:
     """A client of an application that gives its requests a twentieth of a second."""
     monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
-    hasty = FastAPI()
-    hasty.include_router(slow)
-    set_up(hasty)
-    async with client_of(hasty) as client:
+    async with client_of(application_of(slow)) as client:
         yield client
 
 
@@ -242,6 +279,72 @@ async def test_a_route_may_respond_after_its_deadline(hasty: AsyncClient) -> Non
     response = await hasty.get("/stubborn")
 
     assert (response.status_code, response.json()) == (200, "late")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "options", "status"),
+    [
+        ("GET /livez", {}, 200),
+        ("GET /nowhere", {}, 404),
+        ("GET /endless", {}, 503),
+        ("GET /fails", {}, 500),
+        ("POST /swallows", {"content": b"x" * 1_000_001}, 413),
+        ("GET /livez", {"headers": {"host": "evil.example.com"}}, 400),
+    ],
+)
+async def test_a_browser_may_read_every_response(
+    monkeypatch: pytest.MonkeyPatch,
+    request_line: str,
+    options: dict[str, Any],
+    status: int,
+) -> None:
+    origin = "https://app.example.com"
+    monkeypatch.setattr(settings, "CORS_ORIGINS", [origin])
+    monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["test"])
+    monkeypatch.setattr(settings, "REQUEST_TIMEOUT", 0.05)
+    headers = {"origin": origin, **options.pop("headers", {})}
+
+    async with client_of(application_of(slow)) as client:
+        response = await client.request(
+            *request_line.split(), headers=headers, **options
+        )
+        foreign = await client.get("/fails", headers={"origin": "https://evil.example"})
+
+    assert response.status_code == status
+    assert response.headers["access-control-allow-origin"] == origin
+    assert "X-Request-ID" in response.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/missing", "no-store"),
+        ("/mistaken", "no-store"),
+        ("/validated", "private, no-cache"),
+        ("/kept", "max-age=60"),
+    ],
+)
+async def test_a_response_is_kept_only_if_it_says_so_or_can_be_validated(
+    client: AsyncClient, path: str, kept: str
+) -> None:
+    response = await client.get(path)
+
+    assert response.headers.get_list("cache-control") == [kept]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+async def test_a_service_that_stops_tells_its_clients_to_leave(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await client.get("/livez")
+    monkeypatch.setattr(health.draining, "is_set", lambda: True)
+    while_draining = [await client.get(path) for path in ("/livez", "/mistaken")]
+
+    assert "connection" not in before.headers
+    assert [r.headers["connection"] for r in while_draining] == ["close", "close"]
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 65, "a b", 'a"b', "ä", "a,b"])

@@ -80,6 +80,17 @@ async def test_a_read_need_not_repeat_the_newest_version(
     assert response.json() is known
 
 
+async def test_tags_on_several_lines_are_one_list() -> None:
+    tags = ['"1"', 'W/"2"', '"3"']
+
+    async with client_of(app) as client:
+        changed = await client.put("/", headers=[("If-Match", tag) for tag in tags])
+        known = await client.get("/", headers=[("If-None-Match", tag) for tag in tags])
+
+    assert changed.status_code == 200
+    assert known.json() is True
+
+
 def test_the_openapi_document_says_that_a_change_needs_it() -> None:
     (parameter,) = app.openapi()["paths"]["/"]["put"]["parameters"]
 

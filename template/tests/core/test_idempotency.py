@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from itertools import count
+from typing import Annotated
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Header, Response
 from httpx2 import AsyncClient
 from pydantic import BaseModel
+from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase
 
 from app.core.application import set_up
@@ -35,7 +37,12 @@ class Order(BaseModel):
 
 
 @app.post("/{path}")
-async def order(path: str, new: Order, idempotency: IdempotencyDep) -> Response:
+async def order(
+    path: str,
+    new: Order,
+    idempotency: IdempotencyDep,
+    x_account: Annotated[str | None, Header()] = None,
+) -> Response:
     async def answer() -> Response:
         number = next(numbers)
         if new.what == "slow":
@@ -45,7 +52,7 @@ async def order(path: str, new: Order, idempotency: IdempotencyDep) -> Response:
             raise ConflictError("Not now.")
         return Response(f"{new.what} {number}", 201, {"Location": f"/{number}"})
 
-    return await idempotency.replay_or_run(Key, answer)
+    return await idempotency.replay_or_run(Key, answer, owner=x_account)
 
 
 set_up(app)
@@ -64,9 +71,14 @@ async def client() -> AsyncGenerator[AsyncClient]:
 
 
 async def post(
-    client: AsyncClient, what: str = "tea", path: str = "/a", key: str | None = "k"
+    client: AsyncClient,
+    what: str = "tea",
+    path: str = "/a",
+    key: str | None = "k",
+    account: str | None = None,
 ) -> httpx2.Response:
     headers = {} if key is None else {"Idempotency-Key": key}
+    headers |= {} if account is None else {"X-Account": account}
     return await client.post(path, json={"what": what}, headers=headers)
 
 
@@ -101,6 +113,24 @@ async def test_another_request_with_the_same_key_is_refused(
         assert error["loc"] == ["header", "Idempotency-Key"]
 
 
+async def test_each_account_has_keys_of_its_own(client: AsyncClient) -> None:
+    accounts = [None, "ann", "bob", "x" * 1000]
+
+    first = [await post(client, account=account) for account in accounts]
+    again = [await post(client, account=account) for account in accounts]
+
+    assert [r.text for r in first] == ["tea 0", "tea 1", "tea 2", "tea 3"]
+    assert [r.text for r in again] == [r.text for r in first]
+
+
+async def test_a_key_without_an_account_is_stored_as_it_is(client: AsyncClient) -> None:
+    """As releases before 0.12 stored all of them: theirs are still replayed."""
+    await post(client)
+
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT key FROM test_key")) == "k"
+
+
 async def test_a_request_that_was_refused_may_be_tried_again(
     client: AsyncClient,
 ) -> None:
@@ -128,6 +158,15 @@ async def test_a_request_that_is_still_being_done_is_not_done_twice(
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü", "\x7f"])
 async def test_a_key_that_is_none_is_refused(client: AsyncClient, key: str) -> None:
     headers = {b"idempotency-key": key.encode()}
+
+    response = await client.post("/a", json={"what": "tea"}, headers=headers)
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["header", "Idempotency-Key"]
+
+
+async def test_two_keys_are_refused(client: AsyncClient) -> None:
+    headers = [("Idempotency-Key", "k"), ("Idempotency-Key", "l")]
 
     response = await client.post("/a", json={"what": "tea"}, headers=headers)
 

@@ -3,17 +3,16 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from starlette.types import Message
 
 from app.core.application import set_up
 from app.core.config import settings
@@ -178,12 +177,6 @@ async def use_a_session(session: SessionDep, number: int) -> None:
     await session.execute(text("SELECT 1"))
 
 
-@app.websocket("/idle")
-async def idle(socket: WebSocket, session: SessionDep) -> None:
-    await socket.accept()
-    await socket.receive_text()
-
-
 set_up(app)
 
 
@@ -209,31 +202,3 @@ async def test_an_invalid_request_does_not_wait_for_a_connection(
     assert invalid.status_code == 422
     assert valid.status_code == 503
     assert valid.json()["detail"] == "The service is busy. Try again."
-
-
-async def test_an_idle_web_socket_holds_no_connection(drivers: list[Any]) -> None:
-    messages = [{"type": "websocket.connect"}]
-    sent: list[Message] = []
-    gone = asyncio.Event()
-
-    async def receive() -> Message:
-        if messages:
-            return messages.pop(0)
-        await gone.wait()
-        return {"type": "websocket.disconnect", "code": 1000}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {"type": "websocket", "path": "/idle", "headers": [], "query_string": b""}
-    socket = asyncio.create_task(app(scope, receive, send))
-    while not sent:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-
-    taken = engine.sync_engine.pool.status()
-    gone.set()
-    with suppress(WebSocketDisconnect):
-        await socket
-
-    assert [message["type"] for message in sent] == ["websocket.accept"]
-    assert taken.endswith("Current Checked out connections: 0")

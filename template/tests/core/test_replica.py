@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.config import settings
 from app.core.database import engine, options
 from app.core.db import replica
 from app.core.db.compiled_reads import CompiledRead, Reader
-from app.core.db.engines import make_replica_engine
+from app.core.db.engines import make_engine, make_replica_engine
 
 
 class Replica:
@@ -102,3 +103,14 @@ async def test_a_write_is_refused_by_whoever_answers(
 
     with pytest.raises(DBAPIError, match="read-only transaction"):
         await reads.execute("CREATE TABLE written (id int)")
+
+
+async def test_a_lost_replica_leads_to_a_primary_behind_a_pgbouncer() -> None:
+    behind = replace(options, pgbouncer=True)
+    primary = make_engine(settings.DATABASE_URL, behind)
+    nowhere = make_url("postgresql+asyncpg://a@127.0.0.1:1/b")
+    reads = make_replica_engine(nowhere, behind, primary=primary)
+
+    async with reads.connect() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+    await primary.dispose()

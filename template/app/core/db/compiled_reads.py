@@ -6,62 +6,108 @@ of the CPU time of reading one row.
 
 import logging
 from asyncio import CancelledError
-from collections.abc import Iterator
+from collections.abc import Sequence
 from time import perf_counter
 from types import GenericAlias
 from typing import Any, Generic, TypeVar
 
+import asyncpg
 from pydantic import TypeAdapter
-from sqlalchemy import Select, inspect
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy import ColumnElement, Select, TypeCoerce
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.db.failures import DRIVER_ERRORS, unavailable
+from app.core.db.dialect import DIALECT, from_driver, session_error, to_driver
+from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable, unreadable
+from app.core.db.selected_columns import Columns, columns_for
+from app.core.db.session_listeners import SessionListeners
 from app.core.db.slow_statements import log_if_slow
 
 Row = TypeVar("Row")
-DIALECT = dialect(dbapi=dialect.import_dbapi())
 logger = logging.getLogger("sqlalchemy.engine.Engine")
 
 
 class CompiledRead(Generic[Row]):
     """A select and the type that Pydantic makes of its rows; made once, at import.
 
-    A value that differs from call to call is a `bindparam("name")`. Raises ValueError for
-    a select whose SQL depends on values: `in_` does, `== any_(bindparam(…))` does not.
+    It selects what the fields of the row ask for; a row that is a dict has every column.
+    A value that differs from call to call is a `bindparam("name")`. Columns `beside` the
+    row are not shown to it: `values_beside` returns them.
+
+    Raises ValueError or TypeError for what only a session has, and for a select whose SQL
+    depends on values: `in_(bindparam(…))` does, `== any_(bindparam(…))` does not.
     """
 
-    def __init__(self, select: Select[*tuple[Any, ...]], row: type[Row]) -> None:
-        names, columns = zip(*_columns(select), strict=True)
-        if len(set(names)) < len(names):
-            raise ValueError(f"Two columns have the same name, label one: {names}")
-        labels = (c.label(name) for name, c in zip(names, columns, strict=True))
-        select = select.with_only_columns(*labels, maintain_column_froms=True)
-        compiled = select.compile(dialect=DIALECT)
-        if compiled.post_compile_params or compiled.literal_execute_params:
-            raise ValueError(f"The SQL depends on the values: {compiled}")
-        binds = [compiled.binds[name] for name in compiled.positiontup or ()]
-        if any(bind.callable for bind in binds):
+    def __init__(
+        self,
+        select: Select[*tuple[Any, ...]],
+        row: type[Row],
+        *,
+        beside: Sequence[ColumnElement[Any]] = (),
+    ) -> None:
+        columns, hidden = columns_for(select, row)
+        self._names = list(columns)
+        self._beside = [_name_of(column, columns, hidden) for column in beside]
+        self._hidden = hidden
+        if "schema_translate_map" in select.get_execution_options():
+            raise ValueError(
+                "Only a session translates schemas: read with ReadSessionDep."
+            )
+        labels = (column.label(name) for name, column in columns.items())
+        compiled = select.with_only_columns(
+            *labels, maintain_column_froms=True
+        ).compile(dialect=DIALECT)
+        if any(bind.callable for bind in compiled.binds.values()):
             raise ValueError(f"A value depends on the execution: {compiled}")
-        self._sql, self._names, self._columns = compiled.string, names, columns
-        self._parameters = {bind.key for bind in binds if bind.required}
-        self._constants = {bind.key: bind.value for bind in binds if not bind.required}
+        late = compiled.post_compile_params | compiled.literal_execute_params
+        if names := [bind.key for bind in late if bind.required]:
+            raise ValueError(
+                f"The SQL depends on the values of {names}: compare with "
+                "any_(bindparam(…, type_=ARRAY(…))) instead of in_, or read with "
+                f"ReadSessionDep. {compiled}"
+            )
+        self._parameters = {
+            bind.key for bind in compiled.binds.values() if bind.required
+        }
+        # A constant list becomes as many values as it has.
+        statement = compiled.construct_expanded_state(dict.fromkeys(self._parameters))
+        self._sql = statement.statement
+        self._constants = {
+            name: value
+            for name, value in statement.parameters.items()
+            if name not in self._parameters
+        }
+        binds = {name: compiled.binds.get(name) for name in statement.positiontup or ()}
+        self._optional = {
+            name for name, bind in binds.items() if bind is not None and not bind.unique
+        }
         self._to_driver = [
-            (bind.key, _type(bind).bind_processor(DIALECT)) for bind in binds
+            (
+                name,
+                statement.processors.get(name)
+                if bind is None
+                else to_driver(bind.type),
+            )
+            for name, bind in binds.items()
         ]
-        self._from_driver: list[tuple[str, Any]] | None = None
+        self._from_driver = [
+            (name, convert)
+            for name, column in columns.items()
+            if name not in hidden and (convert := from_driver(column.type))
+        ]
         rows: Any = GenericAlias(list, row)
         self._rows = TypeAdapter(rows)
 
     def arguments(self, values: dict[str, Any]) -> list[Any]:
         """Return the values as the driver expects them, in the order of the SQL."""
-        if values.keys() != self._parameters:
+        given = values.keys()
+        if given != self._parameters and given - self._optional != self._parameters:
             raise TypeError(
                 f"Expected {sorted(self._parameters)}, got {sorted(values)}."
             )
-        values |= self._constants
+        values = self._constants | values
         return [
             values[name] if convert is None else convert(values[name])
             for name, convert in self._to_driver
@@ -71,50 +117,55 @@ class CompiledRead(Generic[Row]):
         self, driver: Any, arguments: list[Any], *, slow_statement: float
     ) -> list[Any]:
         """Return the records that asyncpg gives; raise what a session would."""
+        logger.info(self._sql)
+        start = perf_counter()
         try:
-            if self._from_driver is None:
-                self._from_driver = await self._conversions(driver)
-            logger.info(self._sql)
-            start = perf_counter()
-            try:
-                return await driver.fetch(self._sql, *arguments)
-            finally:
-                elapsed = perf_counter() - start
-                log_if_slow(self._sql, elapsed, limit=slow_statement)
+            return await self._fetch(driver, arguments)
         except DRIVER_ERRORS as error:
-            lost = driver.is_closed()
-            raise DBAPIError(self._sql, None, error, True, lost) from error
+            lost = driver.is_closed() or is_outdated(error)
+            raise session_error(self._sql, arguments, error, is_lost=lost) from error
+        except (ValueError, OverflowError) as error:
+            raise unreadable(error, self._names) from error
+        finally:
+            log_if_slow(self._sql, perf_counter() - start, limit=slow_statement)
 
-    async def _conversions(self, driver: Any) -> list[tuple[str, Any]]:
-        """Return the conversions of SQLAlchemy, which depend on PostgreSQL's own types."""
-        attributes = (await driver.prepare(self._sql)).get_attributes()
-        processors = [
-            _type(column).result_processor(DIALECT, attribute.type.oid)
-            for column, attribute in zip(self._columns, attributes, strict=True)
-        ]
-        return [pair for pair in zip(self._names, processors, strict=True) if pair[1]]
+    async def _fetch(self, driver: Any, arguments: list[Any]) -> list[Any]:
+        try:
+            return await driver.fetch(self._sql, *arguments)
+        except asyncpg.InternalServerError:
+            if driver.is_in_transaction():
+                raise
+            # A type that was dropped and made again: the prepared statement would ask for
+            # the old one for as long as the connection lives.
+            await driver.reload_schema_state()
+            return await driver.fetch(self._sql, *arguments)
 
     def rows(self, records: list[Any]) -> list[Row]:
         """Return the records as rows."""
         rows = [dict(record.items()) for record in records]
-        for name, convert in self._from_driver or ():
+        for name in self._hidden:
+            for row in rows:
+                del row[name]
+        for name, convert in self._from_driver:
             for row in rows:
                 row[name] = convert(row[name])
         return self._rows.validate_python(rows)
 
-
-def _columns(select: Select[*tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
-    """Yield names and columns: all of a table, because nothing is loaded later."""
-    for selected in select.column_descriptions:
-        if selected["expr"] is selected.get("entity"):
-            for attribute in inspect(selected["expr"]).mapper.column_attrs:
-                yield attribute.key, getattr(selected["expr"], attribute.key)
-        else:
-            yield selected["name"], selected["expr"]
+    def values_beside(self, record: Any) -> list[Any]:
+        """Return the values of the columns beside the row, as asyncpg gives them."""
+        return [record[name] for name in self._beside]
 
 
-def _type(expression: Any) -> Any:
-    return expression.type.dialect_impl(DIALECT)
+def _name_of(column: ColumnElement[Any], columns: Columns, hidden: set[str]) -> str:
+    """Return the name of a column in the records; select it if nothing else does."""
+    bare = column.clause if isinstance(column, TypeCoerce) else column
+    for name, selected in columns.items():
+        if selected.expression.compare(bare):
+            return name
+    name = f"beside_{len(hidden)}"
+    columns[name] = column
+    hidden.add(name)
+    return name
 
 
 class Reader:
@@ -124,11 +175,18 @@ class Reader:
     """
 
     def __init__(
-        self, bind: AsyncEngine | AsyncConnection, *, slow_statement: float
+        self,
+        bind: AsyncEngine | AsyncConnection,
+        *,
+        slow_statement: float,
+        session_class: type[Session] = Session,
     ) -> None:
+        if "schema_translate_map" in bind.sync_engine.get_execution_options():
+            raise ValueError("Compiled reads have no schema_translate_map.")
         # A connection in tests, where each test is one transaction.
         self.bind = bind
         self._slow_statement = slow_statement
+        self._listeners = SessionListeners(session_class)
 
     async def first(self, read: CompiledRead[Row], /, **values: Any) -> Row | None:
         """Return the first row, or None where there is none."""
@@ -137,20 +195,25 @@ class Reader:
 
     async def all(self, read: CompiledRead[Row], /, **values: Any) -> list[Row]:
         """Return all rows; raise what a session does when the database fails."""
+        return read.rows(await self.records(read, values))
+
+    async def records(
+        self, read: CompiledRead[Any], values: dict[str, Any]
+    ) -> list[Any]:
+        """Return what `CompiledRead.rows` makes rows of."""
+        self._listeners.refuse()
         arguments = read.arguments(values)
         if isinstance(self.bind, AsyncConnection):
             async with self.bind.begin_nested():
                 connection = await self.bind.get_raw_connection()
-                records = await read.fetch(
+                return await read.fetch(
                     connection.driver_connection,
                     arguments,
                     slow_statement=self._slow_statement,
                 )
-        else:
-            # As SQLAlchemy itself does: the pool is written in synchronous code, whose
-            # waiting for asyncpg becomes an await of this task.
-            records = await greenlet_spawn(self._fetch, self.bind, read, arguments)
-        return read.rows(records)
+        # As SQLAlchemy itself does: the pool is written in synchronous code, whose
+        # waiting for asyncpg becomes an await of this task.
+        return await greenlet_spawn(self._fetch, self.bind, read, arguments)
 
     def _fetch(
         self, engine: AsyncEngine, read: CompiledRead[Any], arguments: list[Any]

@@ -10,6 +10,7 @@ from app.core.db.failures import connect, type_failures
 from app.core.db.pool import FairPool, replace_dead_connections
 from app.core.db.replica import ReplicaFallback
 from app.core.db.slow_statements import log_slow_statements
+from app.core.db.types import to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,15 @@ class EngineOptions:
     hide_parameters: bool
 
     def connect_args(self, *, pgbouncer: bool, read_only: bool) -> dict[str, Any]:
-        """Return the arguments of `asyncpg.connect`, beside the URL."""
+        """Return what SQLAlchemy connects with, beside the URL."""
         if pgbouncer:
             # In transaction mode the next statement may reach another server connection:
-            # no named statements, and timeouts come from ALTER ROLE.
-            return {"timeout": self.connect_timeout, "statement_cache_size": 0}
+            # no prepared statement is kept, and timeouts come from ALTER ROLE.
+            return {
+                "timeout": self.connect_timeout,
+                "statement_cache_size": 0,
+                "prepared_statement_cache_size": 0,
+            }
         statement_timeout = int(self.statement_timeout * 1000)
         return {
             "timeout": self.connect_timeout,
@@ -66,10 +71,11 @@ def make_replica_engine(
     the primary's engine disposes of this one.
     """
     _, target = primary.dialect.create_connect_args(primary.url)
-    # SQLAlchemy's own option, which people put into the URL and asyncpg does not know.
-    target.pop("prepared_statement_cache_size", None)
     arguments = options.connect_args(pgbouncer=options.pgbouncer, read_only=True)
-    fallback = ReplicaFallback(primary={**target, **arguments})
+    at_primary = {**target, **arguments}
+    # SQLAlchemy's own option, which asyncpg does not know.
+    at_primary.pop("prepared_statement_cache_size", None)
+    fallback = ReplicaFallback(primary=at_primary)
     arguments = options.connect_args(pgbouncer=False, read_only=True)
     replica = _make_engine(
         url, options, arguments | {"async_creator_fn": fallback.connect}
@@ -94,6 +100,7 @@ def _make_engine(
         max_overflow=options.max_overflow,
         pool_timeout=options.pool_timeout,
         connect_args=connect_args,
+        json_serializer=to_json,
     )
     replace_dead_connections(engine)
     log_slow_statements(engine, options.slow_statement)

