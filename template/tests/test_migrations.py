@@ -29,7 +29,7 @@ async def tables() -> set[str]:
         return await connection.run_sync(names)
 
 
-async def test_the_models_are_what_the_migrations_make() -> None:
+async def test_the_models_match_the_migrations() -> None:
     await asyncio.to_thread(check, ALEMBIC)
 
 

@@ -128,7 +128,7 @@ def test_no_secret_and_nothing_that_changes_by_itself_is_rendered(
     assert Path("uv.lock") not in paths
 
 
-def test_what_the_team_adds_ends_up_below_the_anchors(
+def test_additions_of_the_team_end_up_below_the_anchors(
     render: Render, tmp_path: Path
 ) -> None:
     project: Project = render().copy(tmp_path / "project")

@@ -47,7 +47,7 @@ def test_the_lint_check_passes_and_formatting_changes_nothing(
 @pytest.mark.parametrize(
     "environment", [{}, {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}]
 )
-def test_the_app_starts_with_reload_and_answers_on_port_8000(
+def test_the_app_starts_with_reload_and_serves_on_port_8000(
     story: Project, environment: dict[str, str]
 ) -> None:
     command = shlex.split("uvicorn app.main:app --reload")

@@ -127,7 +127,7 @@ def versions(images: Images, image: str) -> dict[str, str]:
     return json.loads(output.splitlines()[-1])
 
 
-def test_it_is_built_from_the_lock_and_quickly_where_packages_are_cached(
+def test_the_image_is_built_from_the_lock_and_quickly_with_cached_packages(
     images: Images, project: Project, image: str, measure: Measure
 ) -> None:
     started = time.monotonic()
@@ -147,7 +147,7 @@ def test_it_is_built_from_the_lock_and_quickly_where_packages_are_cached(
     assert seconds < 30
 
 
-def test_it_is_built_without_a_lock_too(
+def test_the_image_is_built_without_a_lock_too(
     images: Images, render: Render, tmp_path: Path
 ) -> None:
     project = render().copy(tmp_path / "project")
@@ -158,7 +158,7 @@ def test_it_is_built_without_a_lock_too(
     assert versions(images, "delivery-without-lock")["uvicorn"] != "0.53.0"
 
 
-def test_it_is_not_built_from_a_lock_that_does_not_fit(
+def test_the_image_is_not_built_from_an_outdated_lock(
     images: Images, project: Project, tmp_path: Path
 ) -> None:
     changed = project.copy(tmp_path / "project")
@@ -172,7 +172,7 @@ def test_it_is_not_built_from_a_lock_that_does_not_fit(
     assert "The lockfile at `uv.lock` needs to be updated" in output
 
 
-def test_it_is_small_and_says_what_it_is(
+def test_the_image_is_small_and_labeled(
     images: Images, image: str, measure: Measure
 ) -> None:
     it = images.inspect(image)
@@ -188,7 +188,7 @@ def test_it_is_small_and_says_what_it_is(
     assert it["Healthcheck"]["Test"][0] == "CMD"
 
 
-def test_no_layer_holds_a_secret_or_what_only_development_needs(
+def test_no_layer_holds_a_secret_or_a_development_dependency(
     images: Images, project: Project, image: str, tmp_path: Path
 ) -> None:
     files = dict(images.layers(image, tmp_path / "layers"))
@@ -203,9 +203,7 @@ def test_no_layer_holds_a_secret_or_what_only_development_needs(
         assert any(path.startswith(f"{folder}/__pycache__/{name}.") for path in files)
 
 
-def test_nothing_can_be_written_but_tmp(
-    images: Images, image: str, measure: Measure
-) -> None:
+def test_only_tmp_is_writable(images: Images, image: str, measure: Measure) -> None:
     found = {
         read_only: json.loads(
             images.run(
@@ -222,7 +220,7 @@ def test_nothing_can_be_written_but_tmp(
     assert code == ["/app/.venv/.lock"]
 
 
-def test_it_migrates_serves_and_ends_when_it_is_told_to(
+def test_the_image_migrates_serves_and_stops_on_a_signal(
     images: Images,
     image: str,
     postgres: Postgres,
@@ -275,7 +273,7 @@ def test_it_migrates_serves_and_ends_when_it_is_told_to(
     assert "pass-w0rd" not in output
 
 
-def test_it_says_what_is_missing(images: Images, image: str) -> None:
+def test_the_image_names_a_missing_setting(images: Images, image: str) -> None:
     command = images.inspect(image)["Config"]["Cmd"]
 
     output = images.run(*images.command(image, *command), check=False)

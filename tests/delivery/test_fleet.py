@@ -282,7 +282,7 @@ def test_while_the_replica_is_lost_the_primary_takes_the_reads(
     assert load.slowest < 10
 
 
-def test_without_the_primary_there_is_503_and_then_all_is_good_again(
+def test_while_the_primary_is_down_requests_are_503_and_then_succeed_again(
     fleet: Fleet, measure: Measure
 ) -> None:
     port = next(iter(fleet.services))

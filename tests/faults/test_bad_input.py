@@ -211,9 +211,7 @@ def test_bad_requests_are_4xx(
 
 
 @pytest.mark.promise(6)
-def test_no_error_repeats_what_was_sent(
-    client: httpx2.Client, measure: Measure
-) -> None:
+def test_no_error_repeats_the_input(client: httpx2.Client, measure: Measure) -> None:
     secret = "s3cret-and-more"
     requests = [
         ("POST", "/items", {"json": {"name": [secret]}}),
@@ -244,7 +242,9 @@ def test_no_error_repeats_what_was_sent(
 
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("raw", RAW_REQUESTS, ids=repr)
-def test_what_is_not_http_is_refused(client: httpx2.Client, raw: bytes) -> None:
+def test_a_request_that_is_not_http_is_refused(
+    client: httpx2.Client, raw: bytes
+) -> None:
     address = (client.base_url.host, client.base_url.port)
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(raw)

@@ -55,7 +55,7 @@ def seconds_until(happened: Callable[[], bool]) -> float:
 
 
 @pytest.mark.promise(13)
-def test_while_postgresql_is_down_the_answer_is_503_at_once_and_then_good_again(
+def test_while_postgresql_is_down_requests_are_503_at_once_and_then_succeed_again(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
     postgres.stop()
@@ -129,7 +129,7 @@ def test_a_restart_of_postgresql_is_a_503_to_writers_and_over_at_once(
 
 
 @pytest.mark.promise(14)
-def test_while_postgresql_is_frozen_every_answer_comes(
+def test_while_postgresql_is_frozen_every_request_gets_a_response(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
     client.get("/items")
@@ -337,7 +337,7 @@ def test_a_database_that_became_read_only_is_a_503_to_writers(
 
 
 @pytest.mark.promise(8)
-def test_two_who_want_the_same_name_get_one_201_and_409s(
+def test_concurrent_requests_for_one_name_get_one_201_and_409s(
     client: httpx2.Client, measure: Measure
 ) -> None:
     async def ask(many: httpx2.AsyncClient) -> Counter[int]:
@@ -359,7 +359,7 @@ def test_two_who_want_the_same_name_get_one_201_and_409s(
 
 
 @pytest.mark.promise(8)
-def test_a_request_repeated_at_once_is_done_once(
+def test_a_request_repeated_concurrently_runs_once(
     client: httpx2.Client, postgres: Postgres, measure: Measure
 ) -> None:
     statuses: Counter[int] = Counter()
@@ -386,7 +386,7 @@ def test_a_request_repeated_at_once_is_done_once(
 
 
 @pytest.mark.promise(9)
-def test_of_changes_to_one_version_one_is_done(
+def test_only_one_of_several_changes_to_a_version_succeeds(
     client: httpx2.Client, measure: Measure
 ) -> None:
     created = client.post("/items", json={"name": "Lamp"})
@@ -408,7 +408,7 @@ def test_of_changes_to_one_version_one_is_done(
 
 
 @pytest.mark.promise(9)
-def test_of_changes_to_any_version_all_are_done(
+def test_all_concurrent_changes_to_any_version_succeed(
     client: httpx2.Client, measure: Measure
 ) -> None:
     path = client.post("/items", json={"name": "Lamp"}).headers["location"]

@@ -13,7 +13,7 @@ SECRET = "s3cret-" + "x" * 20
 
 
 @pytest.mark.promise(20)
-def test_production_shows_nothing_that_was_not_asked_for(
+def test_production_shows_nothing_unless_told_to(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
     with serving(

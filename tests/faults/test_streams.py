@@ -166,7 +166,7 @@ def test_a_background_task_writes_whole_or_not_at_all(
 
 
 @pytest.mark.promise(1)
-def test_a_write_whose_client_has_gone_is_undone(
+def test_a_write_is_rolled_back_when_its_client_disconnects(
     client: httpx2.Client, postgres: Postgres
 ) -> None:
     postgres.query(

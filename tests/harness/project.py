@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -59,6 +60,20 @@ class Project:
                 f"{result.stdout}"
             )
         return result
+
+    def test(self, file: Path) -> int:
+        """Run a file of tests among those of the project; return how many passed."""
+        test = self.path / "tests" / "core" / f"test_{file.name}"
+        shutil.copy(file, test)
+        try:
+            output = self.run(
+                "pytest", "--override-ini=addopts=", "-q", str(test)
+            ).stdout
+        finally:
+            test.unlink()
+        passed = re.search(r"(\d+) passed", output)
+        assert passed is not None, output
+        return int(passed[1])
 
     def git(self, *arguments: str) -> str:
         """Run git and return what it printed."""

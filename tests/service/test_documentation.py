@@ -337,7 +337,7 @@ def test_a_service_started_as_the_readme_says_can_be_updated(clone: Project) -> 
     assert "next version" in (service.path / "alembic.ini").read_text()
 
 
-def test_removing_the_example_by_hand_leaves_what_rendering_without_it_gives(
+def test_removing_the_example_by_hand_equals_rendering_without_it(
     render: Render, installed: Render, tmp_path: Path
 ) -> None:
     text = section(HOW_TO, "Start without the example")

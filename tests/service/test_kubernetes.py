@@ -104,7 +104,7 @@ def test_every_combination_of_answers_has_the_same_manifests(
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("slug", ["my-service", f"a{'-b' * 24}c"])
-def test_every_resource_is_what_its_schema_says(
+def test_every_resource_is_valid_against_its_schema(
     kubectl: Path, render: Render, slug: str, overlay: str
 ) -> None:
     resources = build(kubectl, render(kubernetes=True, project_slug=slug), overlay)
@@ -237,7 +237,7 @@ def test_the_connections_and_the_seconds_add_up(
         ("base/settings.env", "DRAIN_SECONDS=5", "DRAIN_SECONDS=30", "stop"),
     ],
 )
-def test_a_team_that_changes_a_number_learns_what_no_longer_fits(
+def test_changing_a_number_fails_the_test_of_the_limit_it_breaks(
     installed: Render, tmp_path: Path, path: str, old: str, new: str, failing: str
 ) -> None:
     service = installed(kubernetes=True)

@@ -123,7 +123,7 @@ def test_a_revision_is_judged_by_what_it_does(
     assert errors == REVISIONS[name].get("finds", [])
 
 
-def test_what_blocks_is_found_and_what_does_not_is_passed(
+def test_the_lint_finds_revisions_that_block_and_passes_the_others(
     found: dict[str, list[tuple[str, bool]]],
     record_property: Callable[[str, object], None],
 ) -> None:

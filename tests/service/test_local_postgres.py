@@ -201,7 +201,9 @@ def test_strings_sort_alike_everywhere(project: Project) -> None:
     assert run(project, program, LANG="de_DE.UTF-8").strip() == "1B_aä"
 
 
-def test_it_survives_the_death_of_any_of_its_processes(project: Project) -> None:
+def test_the_local_postgres_survives_the_death_of_any_of_its_processes(
+    project: Project,
+) -> None:
     with project.start("python", "-c", KEEP, "60", PYTHONPATH=str(project.path)):
         before = run(project, QUERY)
         for process in servers(project):  # The supervisor and PostgreSQL alike.
@@ -257,7 +259,7 @@ def test_processes_killed_at_random_neither_fail_nor_leave_anything(
     )
 
 
-def test_it_runs_for_an_ordinary_user(project: Project) -> None:
+def test_the_image_runs_as_an_ordinary_user(project: Project) -> None:
     """As root, become somebody who may only read what root owns, as others could."""
     python = str(project.path / ".venv" / "bin" / "python")
     become: list[str] = []

@@ -121,7 +121,7 @@ def test_both_forges_run_the_same_commands(render: Render) -> None:
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
-def test_the_pipeline_runs_what_a_developer_runs(render: Render, ci: str) -> None:
+def test_the_pipeline_runs_the_commands_of_a_developer(render: Render, ci: str) -> None:
     project = render(ci=ci)
     path = {
         "github": ".github/workflows/template-checks.yml",

@@ -11,6 +11,7 @@ from tests.harness.combinations import PAIRWISE, name
 from tests.harness.project import Project, free_port, wait_until
 from tests.harness.types import Render
 
+IN_SERVICE = Path(__file__).parent / "in_service"
 UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
 
 
@@ -39,6 +40,14 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
         assert client.get("/docs").status_code == 200
         paths = client.get("/openapi.json").json()["paths"]
         assert ("/items" in paths) == answers["example"]
+
+
+def test_a_request_runs_through_few_files_of_the_service(
+    installed: Render,
+) -> None:
+    project = installed()
+
+    assert project.test(IN_SERVICE / "files_of_a_request.py") == 1
 
 
 def test_the_oldest_dependencies_that_are_allowed_suffice(
@@ -73,7 +82,7 @@ def test_a_service_works_on_every_python_of_this_machine(
     assert tried
 
 
-def test_what_is_stored_is_there_after_a_restart(installed: Render) -> None:
+def test_stored_rows_survive_a_restart(installed: Render) -> None:
     project = installed()
 
     with project.serve() as client:

@@ -146,7 +146,7 @@ async def test_a_row_has_the_values_that_a_session_gives(
     }
 
 
-async def test_what_does_not_match_is_not_there(thing: Thing) -> None:
+async def test_a_read_without_a_match_returns_nothing(thing: Thing) -> None:
     other = {"key": thing.key, "colors": [Color.RED]}
 
     assert await reader.first(THING, **other) is None
@@ -178,7 +178,7 @@ def test_a_select_with_two_columns_of_one_name_is_refused() -> None:
         CompiledRead(select(Thing, Thing.color), Fields)
 
 
-async def test_one_that_fails_leaves_the_transaction_of_a_test_usable(
+async def test_a_compiled_read_that_fails_leaves_the_test_transaction_usable(
     thing: Thing,
 ) -> None:
     broken = CompiledRead(select(func.substr("a", 1, -1).label("part")), Fields)
@@ -189,13 +189,15 @@ async def test_one_that_fails_leaves_the_transaction_of_a_test_usable(
     assert await reader.first(THING, key=thing.key, colors=[Color.GREEN])
 
 
-async def test_it_survives_the_loss_of_its_connection(client: AsyncClient) -> None:
+async def test_a_compiled_read_survives_the_loss_of_its_connection(
+    client: AsyncClient,
+) -> None:
     response = await client.get("/killed-once")
 
     assert (response.status_code, response.json()) == (200, {"one": 1})
 
 
-async def test_one_that_takes_too_long_is_a_503_and_not_tried_again(
+async def test_a_compiled_read_that_takes_too_long_is_a_503_without_a_retry(
     client: AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -216,7 +218,7 @@ async def test_one_that_takes_too_long_is_a_503_and_not_tried_again(
     assert errors == ["database error: QueryCanceledError 57014"]
 
 
-async def test_one_that_takes_long_is_logged_without_its_values(
+async def test_a_slow_compiled_read_is_logged_without_its_values(
     client: AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -230,7 +232,7 @@ async def test_one_that_takes_long_is_logged_without_its_values(
     assert "0.0123" not in str(vars(slow))
 
 
-async def test_one_that_is_cancelled_leaves_no_connection_behind() -> None:
+async def test_a_canceled_compiled_read_leaks_no_connection() -> None:
     # As many as the pool has, so that it is not to connect that is cancelled.
     await asyncio.gather(*(reader.first(ONE) for _ in range(40)))
     reads = [asyncio.create_task(reader.all(SLEEP, seconds=60)) for _ in range(40)]
@@ -248,7 +250,7 @@ async def test_one_that_is_cancelled_leaves_no_connection_behind() -> None:
     )
 
 
-async def test_behind_a_pgbouncer_it_names_no_statement() -> None:
+async def test_behind_a_pgbouncer_no_statement_has_a_name() -> None:
     pooled = create_async_engine(
         settings.DATABASE_URL, connect_args={"statement_cache_size": 0}, pool_size=1
     )

@@ -256,7 +256,7 @@ class Scored(TypedDict):
         ),
     ],
 )
-def test_what_cannot_be_had_is_refused_when_the_read_is_made(
+def test_a_select_that_cannot_be_compiled_is_refused_at_import(
     statement: Any, row: Any, message: str
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=message):

@@ -70,7 +70,7 @@ def test_the_password_of_the_database_is_never_printed() -> None:
     assert "s3cret" not in result.stdout
 
 
-def test_every_unusable_setting_is_named_at_once() -> None:
+def test_all_invalid_settings_are_named_together() -> None:
     result = load_settings(DB_POOL_SIZE="none", DB_POOL_TIMEOUT="-1", DATABASE_URL="x")
 
     for name in ("DB_POOL_SIZE", "DB_POOL_TIMEOUT", "DATABASE_URL"):

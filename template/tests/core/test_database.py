@@ -64,7 +64,7 @@ async def client() -> AsyncGenerator[AsyncClient]:
         await connection.run_sync(Base.metadata.drop_all)
 
 
-async def test_a_request_is_committed_before_it_is_answered(
+async def test_a_request_is_committed_before_its_response(
     client: AsyncClient,
 ) -> None:
     await client.post("/1")

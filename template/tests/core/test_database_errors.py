@@ -218,7 +218,7 @@ async def test_a_mistake_of_the_service_is_not_blamed_on_its_client(
 
 
 @pytest.mark.parametrize(("headers", "status"), [({}, 500), ({"X-Day": "never"}, 422)])
-async def test_a_client_that_sent_no_value_sent_no_wrong_one(
+async def test_an_error_without_input_is_no_fault_of_the_client(
     client: AsyncClient,
     caplog: pytest.LogCaptureFixture,
     headers: dict[str, str],

@@ -16,7 +16,7 @@ from app.core import health
 from app.core.application import set_up
 from app.core.config import settings
 from app.core.errors import ConflictError, NotFoundError
-from app.core.http import deadline
+from app.core.http import boundary
 from tests.conftest import client_of
 
 app = FastAPI()
@@ -145,7 +145,7 @@ async def test_an_error_is_a_problem_document_with_the_request_s_id(
     }
 
 
-async def test_what_is_mounted_names_its_own_methods(client: AsyncClient) -> None:
+async def test_a_mounted_app_sets_its_own_allow_header(client: AsyncClient) -> None:
     response = await client.post("/mounted/it")
 
     assert response.status_code == 405
@@ -178,7 +178,7 @@ async def test_another_server_that_cannot_be_reached_is_not_the_database(
 
 
 @pytest.mark.parametrize("path", ["/own-status", "/own-text"])
-async def test_a_status_that_no_standard_knows_is_answered_too(
+async def test_a_nonstandard_status_becomes_a_problem_document_too(
     client: AsyncClient, path: str
 ) -> None:
     response = await client.get(path)
@@ -267,7 +267,7 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[AsyncClient]:
 async def test_a_request_that_takes_too_long_is_ended(
     hasty: AsyncClient, monkeypatch: pytest.MonkeyPatch, watch_after: float
 ) -> None:
-    monkeypatch.setattr(deadline, "WATCH_AFTER_SECONDS", watch_after)
+    monkeypatch.setattr(boundary, "WATCH_AFTER_SECONDS", watch_after)
 
     response = await hasty.get("/endless")
 

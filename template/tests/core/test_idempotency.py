@@ -156,7 +156,7 @@ async def test_a_request_that_is_still_being_done_is_not_done_twice(
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü", "\x7f"])
-async def test_a_key_that_is_none_is_refused(client: AsyncClient, key: str) -> None:
+async def test_an_invalid_key_is_refused(client: AsyncClient, key: str) -> None:
     headers = {b"idempotency-key": key.encode()}
 
     response = await client.post("/a", json={"what": "tea"}, headers=headers)

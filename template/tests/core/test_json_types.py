@@ -93,7 +93,7 @@ async def client() -> AsyncGenerator[AsyncClient]:
         {"celsius": -5e-324},
     ],
 )
-async def test_what_is_accepted_is_stored_and_read_again(
+async def test_accepted_values_are_stored_and_read_back(
     client: AsyncClient, change: dict[str, Any]
 ) -> None:
     sent = VALID | change
@@ -129,7 +129,7 @@ async def test_what_is_accepted_is_stored_and_read_again(
         ("celsius", "true"),
     ],
 )
-async def test_what_would_be_stored_as_something_else_is_refused(
+async def test_values_that_would_change_in_storage_are_refused(
     client: AsyncClient, field: str, value: str
 ) -> None:
     body = json.dumps(VALID | {field: None}).replace("null", value)

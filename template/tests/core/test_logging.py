@@ -29,7 +29,7 @@ asyncio.run(read())
 
 
 @pytest.mark.parametrize("debug", ["true", "false"])
-def test_each_statement_is_logged_once_if_it_is_asked_for(debug: str) -> None:
+def test_debug_logs_each_statement_once(debug: str) -> None:
     url = settings.DATABASE_URL.render_as_string(hide_password=False)
 
     result = subprocess.run(

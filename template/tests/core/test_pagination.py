@@ -127,7 +127,7 @@ async def test_pages_that_are_compiled_are_those_of_a_session(
     assert found == [event.id for event in await session.scalars(expected)]
 
 
-async def test_what_is_added_and_deleted_between_two_pages_shifts_nothing(
+async def test_rows_added_and_deleted_between_two_pages_shift_nothing(
     session: AsyncSession,
 ) -> None:
     order = Keyset(Event.number, Event.id)
@@ -204,6 +204,6 @@ def test_a_garbled_cursor_is_refused_by_the_name_of_its_parameter(cursor: str) -
     assert refused.value.members["errors"][0]["loc"] == ["query", "cursor"]
 
 
-def test_a_column_that_no_cursor_can_hold_is_refused_at_once() -> None:
+def test_a_column_that_no_cursor_can_hold_is_refused_at_import() -> None:
     with pytest.raises(TypeError, match=r"Event\.data"):
         Keyset(Event.data, Event.id)

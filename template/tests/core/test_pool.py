@@ -50,7 +50,9 @@ async def query_at_once() -> list[int]:
     return await asyncio.gather(*(query() for _ in range(COUNT)))
 
 
-async def test_one_that_the_server_closed_is_replaced(drivers: list[Any]) -> None:
+async def test_a_connection_that_the_server_closed_is_replaced(
+    drivers: list[Any],
+) -> None:
     async with engine.connect() as connection:
         kill = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -63,7 +65,7 @@ async def test_one_that_the_server_closed_is_replaced(drivers: list[Any]) -> Non
     assert await query_at_once() == [1] * COUNT
 
 
-async def test_one_that_does_not_answer_after_idling_is_replaced(
+async def test_a_connection_that_does_not_respond_after_idling_is_replaced(
     drivers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def no_answer(driver: Any) -> None:
@@ -77,7 +79,7 @@ async def test_one_that_does_not_answer_after_idling_is_replaced(
         assert raw.driver_connection not in drivers
 
 
-async def test_one_that_answers_after_idling_is_kept(
+async def test_a_connection_that_responds_after_idling_is_kept(
     drivers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "PING_AFTER_IDLE_SECONDS", 0)
@@ -152,7 +154,7 @@ async def test_waiters_that_are_cancelled_or_time_out_lose_no_connection() -> No
     await engine.dispose()
 
 
-async def test_the_place_of_a_connection_that_cannot_be_opened_goes_to_the_next(
+async def test_the_slot_of_a_connection_that_cannot_be_opened_goes_to_the_next_in_line(
     single: AsyncEngine,
 ) -> None:
     """The next task would wait until its timeout for a connection that never comes."""

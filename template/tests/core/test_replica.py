@@ -50,7 +50,9 @@ async def reads(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Replica]:
     await reads.engine.dispose()
 
 
-async def test_the_primary_answers_until_the_replica_is_back(reads: Replica) -> None:
+async def test_reads_go_to_the_primary_until_the_replica_is_back(
+    reads: Replica,
+) -> None:
     seen = [await reads.answers()]
     reads.lost = True
     await reads.engine.dispose()
@@ -64,7 +66,7 @@ async def test_the_primary_answers_until_the_replica_is_back(reads: Replica) -> 
     assert seen == [True, False, False, True]
 
 
-async def test_a_lost_replica_is_not_asked_by_each_new_connection(
+async def test_new_connections_do_not_each_try_a_lost_replica(
     reads: Replica,
 ) -> None:
     reads.lost = True
@@ -76,7 +78,7 @@ async def test_a_lost_replica_is_not_asked_by_each_new_connection(
 
 
 @pytest.mark.parametrize("is_compiled", [False, True])
-async def test_what_hung_once_is_not_waited_for_again(
+async def test_a_replica_that_hung_delays_no_further_read(
     reads: Replica, is_compiled: bool
 ) -> None:
     compiled = CompiledRead(select(func.pg_sleep(60).label("slept")), dict[str, Any])

@@ -47,7 +47,7 @@ async def test_a_change_leaves_the_other_fields_alone(client: AsyncClient) -> No
     assert response.json() == {**created, "quantity": 2, "version": 2}
 
 
-async def test_null_removes_what_may_be_absent(client: AsyncClient) -> None:
+async def test_null_clears_an_optional_field(client: AsyncClient) -> None:
     created = await create(client, "Lamp", description="Green")
     path = f"/items/{created['id']}"
 
@@ -88,7 +88,7 @@ async def test_only_the_newest_version_can_be_changed_or_deleted(
     assert (await client.get(path)).json() == changed.json()
 
 
-async def test_of_changes_made_at_once_to_one_version_one_is_done(
+async def test_only_one_of_several_concurrent_changes_to_a_version_succeeds(
     committing_client: AsyncClient,
 ) -> None:
     path = f"/items/{(await create(committing_client, 'Lamp'))['id']}"
@@ -118,7 +118,7 @@ async def test_a_version_that_the_client_has_is_not_sent_again(
     assert changed.status_code == 200
 
 
-async def test_a_deleted_item_is_gone_with_its_notes(client: AsyncClient) -> None:
+async def test_deleting_an_item_deletes_its_notes(client: AsyncClient) -> None:
     path = f"/items/{(await create(client, 'Lamp'))['id']}"
     await client.post(f"{path}/notes", json={"text": "Needs a new bulb."})
 
@@ -138,7 +138,7 @@ async def test_a_deleted_item_is_gone_with_its_notes(client: AsyncClient) -> Non
         ("-quantity", "cadb"),
     ],
 )
-async def test_items_are_listed_page_by_page_in_the_order_asked_for(
+async def test_items_are_listed_page_by_page_in_the_requested_order(
     client: AsyncClient, sort: str | None, names: str
 ) -> None:
     for name, quantity in zip("abcd", [2, 1, 3, 1], strict=True):
@@ -220,7 +220,7 @@ async def test_an_unknown_item_is_not_found(
     assert response.json()["detail"] == f"There is no item {UNKNOWN[7:]}."
 
 
-async def test_of_two_items_of_one_name_created_at_once_one_is_refused(
+async def test_only_one_of_two_items_created_concurrently_with_one_name_is_accepted(
     committing_client: AsyncClient,
 ) -> None:
     responses = await asyncio.gather(
@@ -231,7 +231,7 @@ async def test_of_two_items_of_one_name_created_at_once_one_is_refused(
     assert len((await committing_client.get("/items")).json()["items"]) == 1
 
 
-async def test_an_item_is_created_once_however_often_it_is_asked_for(
+async def test_repeating_a_request_with_an_idempotency_key_creates_one_item(
     committing_client: AsyncClient,
 ) -> None:
     async def ask() -> Response:

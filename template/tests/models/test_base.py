@@ -78,7 +78,7 @@ async def test_postgresql_counts_the_rows_of_an_append_only_table(
 
 
 @pytest.mark.parametrize("delete", [False, True])
-async def test_what_was_changed_since_it_was_read_is_left_alone(
+async def test_a_row_that_changed_since_it_was_read_is_not_overwritten(
     session: AsyncSession, delete: bool
 ) -> None:
     document = Document(text="first")

@@ -22,8 +22,8 @@ from sqlalchemy.util import greenlet_spawn
 from app.core.db.dialect import DIALECT, from_driver, session_error, to_driver
 from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable, unreadable
 from app.core.db.selected_columns import Columns, columns_for
-from app.core.db.session_listeners import SessionListeners
-from app.core.db.slow_statements import log_if_slow
+from app.core.db.session_listeners import refuse_listeners
+from app.core.db.slow_statements import log_slow
 
 Row = TypeVar("Row")
 logger = logging.getLogger("sqlalchemy.engine.Engine")
@@ -127,7 +127,8 @@ class CompiledRead(Generic[Row]):
         except (ValueError, OverflowError) as error:
             raise unreadable(error, self._names) from error
         finally:
-            log_if_slow(self._sql, perf_counter() - start, limit=slow_statement)
+            if (elapsed := perf_counter() - start) >= slow_statement:
+                log_slow(self._sql, elapsed)
 
     async def _fetch(self, driver: Any, arguments: list[Any]) -> list[Any]:
         try:
@@ -186,7 +187,8 @@ class Reader:
         # A connection in tests, where each test is one transaction.
         self.bind = bind
         self._slow_statement = slow_statement
-        self._listeners = SessionListeners(session_class)
+        self._session_events: Any = session_class().dispatch
+        self._harmless: list[Any] = []
 
     async def first(self, read: CompiledRead[Row], /, **values: Any) -> Row | None:
         """Return the first row, or None where there is none."""
@@ -201,7 +203,10 @@ class Reader:
         self, read: CompiledRead[Any], values: dict[str, Any]
     ) -> list[Any]:
         """Return what `CompiledRead.rows` makes rows of."""
-        self._listeners.refuse()
+        events = self._session_events
+        if (added := [*events.do_orm_execute, *events.after_begin]) != self._harmless:
+            refuse_listeners(added)
+            self._harmless = added
         arguments = read.arguments(values)
         if isinstance(self.bind, AsyncConnection):
             async with self.bind.begin_nested():

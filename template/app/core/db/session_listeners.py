@@ -1,9 +1,7 @@
 """Listeners of sessions that may add to what a session reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
-
-from sqlalchemy.orm import Session
 
 Listener = TypeVar("Listener", bound=Callable[..., Any])
 
@@ -14,23 +12,16 @@ def leaves_reads_alone(listener: Listener) -> Listener:
     return listener
 
 
-class SessionListeners:
-    """The listeners of a class of sessions, also those that are added later."""
+def refuse_listeners(listeners: Iterable[Listener]) -> None:
+    """Raise RuntimeError for a listener that is not marked to leave reads alone.
 
-    def __init__(self, session_class: type[Session]) -> None:
-        self._events: Any = session_class().dispatch
-
-    def refuse(self) -> None:
-        """Raise RuntimeError for a listener that is not marked to leave reads alone.
-
-        Compiled reads run no listeners: they would drop the condition of a soft delete or
-        of a tenant.
-        """
-        for listeners in (self._events.do_orm_execute, self._events.after_begin):
-            for listener in listeners:
-                if not hasattr(listener, "leaves_reads_alone"):
-                    raise RuntimeError(
-                        f"{listener!r} may add to what a session reads, and a compiled "
-                        "read would drop it. Read with ReadSessionDep, or mark the "
-                        "listener as @leaves_reads_alone."
-                    )
+    Compiled reads run no listeners: they would drop the condition of a soft delete or of
+    a tenant.
+    """
+    for listener in listeners:
+        if not hasattr(listener, "leaves_reads_alone"):
+            raise RuntimeError(
+                f"{listener!r} may add to what a session reads, and a compiled read would "
+                "drop it. Read with ReadSessionDep, or mark the listener as "
+                "@leaves_reads_alone."
+            )

@@ -23,19 +23,19 @@ def log_slow_statements(engine: AsyncEngine, seconds: float) -> None:
     def _(
         connection: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool
     ) -> None:
-        log_if_slow(sql, perf_counter() - context.started, limit=seconds)
+        if (elapsed := perf_counter() - context.started) >= seconds:
+            log_slow(sql, elapsed)
 
     # A statement that ran into a timeout is slow too.
     @event.listens_for(engine.sync_engine, "handle_error")
     def _(context: ExceptionContext) -> None:
         started = getattr(context.execution_context, "started", None)
-        if started is not None and context.statement is not None:
-            log_if_slow(context.statement, perf_counter() - started, limit=seconds)
+        if started is None or context.statement is None:
+            return
+        if (elapsed := perf_counter() - started) >= seconds:
+            log_slow(context.statement, elapsed)
 
 
-def log_if_slow(sql: str, seconds: float, *, limit: float) -> None:
-    """Log a statement that took longer than the limit."""
-    if seconds >= limit:
-        logger.warning(
-            "slow statement", extra={"sql": sql, "seconds": round(seconds, 3)}
-        )
+def log_slow(sql: str, seconds: float) -> None:
+    """Log a statement that took so many seconds."""
+    logger.warning("slow statement", extra={"sql": sql, "seconds": round(seconds, 3)})

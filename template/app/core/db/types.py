@@ -1,9 +1,9 @@
 """Column types for annotations, used where a model names no type."""
 
 import enum
-import json
 import uuid
 from datetime import datetime
+from json import JSONEncoder
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -23,6 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.mutable import MutableDict, MutableList
+
+# Serializes the value of a JSON column; it may contain whatever Pydantic can dump.
+to_json = JSONEncoder(default=to_jsonable_python).encode
 
 
 def stored_values(members: type[enum.Enum]) -> list[str]:
@@ -66,8 +69,3 @@ def annotated_enum(column: Column[Any]) -> Enum | None:
     if isinstance(column.type, Enum) and column.type.values_callable is stored_values:
         return column.type
     return None
-
-
-def to_json(value: Any) -> str:
-    """Serialize the value of a JSON column; it may contain whatever Pydantic can dump."""
-    return json.dumps(value, default=to_jsonable_python)

@@ -14,16 +14,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http.deadline import RequestDeadline
-from app.core.http.headers import add_defaults, join_lines
+from app.core.http.headers import join_lines
 from app.core.http.problems import Problem, body_too_large, phrase
 from app.core.http.websockets import run_websocket
 
+WATCH_AFTER_SECONDS = 1
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 DETAILS = {
     400: "The request is not valid.",
     500: "The service failed. The error is logged under the request's id.",
     503: "The request took too long. Try again.",
 }
+# After the OWASP REST Security Cheat Sheet. Strict-Transport-Security belongs where TLS
+# ends, which is outside of this process.
+DEFAULTS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+)
 
 access = logging.getLogger("app.access")
 logger = logging.getLogger(__name__)
@@ -56,7 +64,7 @@ class RequestBoundary:
     def __init__(
         self, app: ASGIApp, service: FastAPI, timeout: float, draining: threading.Event
     ) -> None:
-        self.app, self.draining, self._timeout = app, draining, timeout
+        self.app, self.timeout, self.draining = app, timeout, draining
         # A browser hides the errors of the boundary too where they lack these headers.
         self.cors = [m for m in service.user_middleware if m.cls is CORSMiddleware]
 
@@ -68,53 +76,77 @@ class RequestBoundary:
             await self.app(scope, receive, send)
             return
         start = perf_counter()
-        join_lines(scope)
-        response = Response(self, scope, receive, send)
-        timeout = asyncio.timeout(None)
+        if len({name for name, _ in scope["headers"]}) < len(scope["headers"]):
+            join_lines(scope)
+        exchange = Exchange(self, scope, receive, send)
         try:
-            async with (
-                timeout,
-                RequestDeadline(
-                    scope, receive, timeout, seconds=self._timeout
-                ) as response.deadline,
-            ):
-                await self.app(scope, response.deadline.receive, response.send)
+            async with exchange.timeout:
+                await self.app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            if isinstance(error, TimeoutError) and timeout.expired():
+            if isinstance(error, TimeoutError) and exchange.timeout.expired():
                 logger.warning("deadline exceeded or client disconnected")
-                await response.respond(HTTPStatus.SERVICE_UNAVAILABLE)
+                await exchange.respond(HTTPStatus.SERVICE_UNAVAILABLE)
             else:
                 logger.exception("unhandled error")
-                await response.respond(HTTPStatus.INTERNAL_SERVER_ERROR)
+                await exchange.respond(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
+            exchange.end()
             access.info(
                 "request",
                 extra={
                     "method": scope["method"],
                     "route": getattr(scope.get("route"), "path", None),
-                    "status": response.status,
+                    "status": exchange.status,
                     "duration_ms": round((perf_counter() - start) * 1000, 1),
                 },
             )
 
 
-class Response:
-    """The response to one request, on its way to the server."""
-
-    deadline: RequestDeadline
+class Exchange:
+    """One request and its response, between the server and the application."""
 
     def __init__(
         self, boundary: RequestBoundary, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._boundary = boundary
         self._scope, self._receive, self._send = scope, receive, send
+        self._received: Message | None = None
+        self._deadline: RequestDeadline | None = None
         self._replaced = False
+        self._patience = min(WATCH_AFTER_SECONDS, boundary.timeout)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._patience, self._set_deadline)
+        self.timeout = asyncio.timeout(None)
         self.status = 0
+
+    def end(self) -> None:
+        """Leave the client alone: nothing more is sent."""
+        self._timer.cancel()
+        if self._deadline is not None:
+            self._deadline.stop()
+
+    def _set_deadline(self) -> None:
+        self._deadline = RequestDeadline(
+            self._scope,
+            self._receive,
+            self.timeout,
+            seconds=self._boundary.timeout - self._patience,
+            last=self._received,
+        )
+
+    async def receive(self) -> Message:
+        """Return the next part of the request, or the client's disconnect."""
+        if self._deadline is not None:
+            return await self._deadline.receive()
+        self._received = await self._receive()
+        return self._received
 
     async def send(self, message: Message) -> None:
         """Pass a message on, unless it is part of a plain-text error."""
         if message["type"] == "http.response.start":
-            self.deadline.lift()
+            self._timer.cancel()
+            if self._deadline is not None:
+                self._deadline.lift()
             if message["status"] >= HTTPStatus.BAD_REQUEST and _is_text(message):
                 self._replaced = True
                 await self.respond(message["status"])
@@ -139,7 +171,7 @@ class Response:
 
     async def _send_with_headers(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            add_defaults(message)
+            _add_defaults(message)
             # A body that is too large is not read to its end.
             too_large = message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             if too_large or self._boundary.draining.is_set():
@@ -149,3 +181,15 @@ class Response:
 
 def _is_text(start: Message) -> bool:
     return Headers(scope=start).get("content-type", "").startswith("text/plain")
+
+
+def _add_defaults(start: Message) -> None:
+    """Add headers that a response does not set itself to its first message."""
+    headers = start["headers"] = list(start.get("headers", ()))
+    names = {name for name, _ in headers}
+    headers += [default for default in DEFAULTS if default[0] not in names]
+    if b"cache-control" not in names:
+        # What has a validator may be kept, but is asked for again each time.
+        is_validated = b"etag" in names or b"last-modified" in names
+        kept = b"private, no-cache" if is_validated else b"no-store"
+        headers.append((b"cache-control", kept))
