@@ -23,6 +23,9 @@ app = FastAPI()
 calls: list[str] = []
 
 
+INVALID = {"name": "Ann", "password": "s3cret"}
+
+
 class Login(BaseModel):
     name: str
     password: int
@@ -46,6 +49,16 @@ async def stale() -> None:
 @app.get("/mistaken")
 async def mistaken() -> None:
     raise ValueError("s3cret")
+
+
+@app.get("/invalid-row")
+async def invalid_row() -> Login:
+    return Login.model_validate(INVALID)
+
+
+@app.get("/invalid-response", response_model=Login)
+async def invalid_response() -> dict[str, str]:
+    return INVALID
 
 
 @app.get("/validated")
@@ -175,6 +188,17 @@ async def test_another_server_that_cannot_be_reached_is_not_the_database(
     assert calls == [kind]
     (record,) = (r for r in caplog.records if r.msg == "unhandled error")
     assert record.exc_info
+
+
+@pytest.mark.parametrize("path", ["/invalid-row", "/invalid-response"])
+async def test_a_value_that_fails_validation_is_not_logged(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    response = await client.get(path)
+
+    assert response.status_code == 500
+    assert "password: Input should be a valid integer" in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/own-status", "/own-text"])

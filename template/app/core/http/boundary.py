@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http.deadline import RequestDeadline
 from app.core.http.headers import join_lines
+from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem, body_too_large, phrase
 from app.core.http.websockets import run_websocket
 
@@ -87,7 +88,7 @@ class RequestBoundary:
                 logger.warning("deadline exceeded or client disconnected")
                 await exchange.respond(HTTPStatus.SERVICE_UNAVAILABLE)
             else:
-                logger.exception("unhandled error")
+                logger.exception("unhandled error", exc_info=loggable(error))
                 await exchange.respond(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
             exchange.end()

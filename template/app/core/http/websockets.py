@@ -9,6 +9,7 @@ from asgi_correlation_id import correlation_id
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem
 
 INTERNAL_ERROR = 1011  # RFC 6455 §7.4.1
@@ -31,8 +32,8 @@ async def run_websocket(
         await app(scope, socket.receive, socket.send)
     except WebSocketDisconnect:
         pass
-    except Exception:
-        logger.exception("unhandled error")
+    except Exception as error:
+        logger.exception("unhandled error", exc_info=loggable(error))
         await socket.fail()
     finally:
         access.info(
