@@ -61,13 +61,18 @@ class Project:
             )
         return result
 
-    def test(self, file: Path) -> int:
-        """Run a file of tests among those of the project; return how many passed."""
+    def test(self, file: Path, *packages: str) -> int:
+        """Run a file of tests among those of the project; return how many passed.
+
+        The packages are installed beside those of the project, for this run.
+        """
         test = self.path / "tests" / "core" / f"test_{file.name}"
+        extra = [f"--with={package}" for package in packages]
         shutil.copy(file, test)
         try:
             output = self.run(
-                "pytest", "--override-ini=addopts=", "-q", str(test)
+                *("uv", "run", "--quiet", "--no-sync", *extra),
+                *("pytest", "--override-ini=addopts=", "-q", str(test)),
             ).stdout
         finally:
             test.unlink()

@@ -50,6 +50,12 @@ def test_a_request_runs_through_few_files_of_the_service(
     assert project.test(IN_SERVICE / "files_of_a_request.py") == 1
 
 
+def test_pages_by_random_columns_hold_every_row_once(installed: Render) -> None:
+    project = installed()
+
+    assert project.test(IN_SERVICE / "pages.py", "hypothesis") == 1
+
+
 def test_the_oldest_dependencies_that_are_allowed_suffice(
     render: Render, tmp_path: Path
 ) -> None:
