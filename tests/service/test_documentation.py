@@ -124,7 +124,8 @@ def clone(tmp_path: Path) -> Project:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_relative_link_leads_to_a_file_and_an_anchor_in_it(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text())
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", prose)
 
     for link, anchor in links:
         target = (page.parent / link).resolve() if link else page

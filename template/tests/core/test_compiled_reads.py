@@ -204,9 +204,9 @@ async def test_a_compiled_read_that_takes_too_long_is_a_503_without_a_retry(
 ) -> None:
     hasty = create_async_engine(
         settings.DATABASE_URL,
-        connect_args={"server_settings": {"statement_timeout": "10"}},
+        connect_args={"server_settings": {"statement_timeout": "200"}},
     )
-    use(Reader(hasty, slow_statement=0.009), monkeypatch)
+    use(Reader(hasty, slow_statement=0.19), monkeypatch)
 
     response = await client.get("/sleep?seconds=60")
     await hasty.dispose()

@@ -61,8 +61,10 @@ def table_filters(
             return False
         return table in metadata.tables or table not in unmanaged()
 
-    def include_object(item: Any, *_: object) -> bool:
-        return not isinstance(item, Table) or not is_ignored(item.fullname, ignored)
+    def include_object(element: Any, *_: object) -> bool:
+        return not (
+            isinstance(element, Table) and is_ignored(element.fullname, ignored)
+        )
 
     return {"include_name": include_name, "include_object": include_object}
 
