@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -13,6 +14,10 @@ from pytest_copie.plugin import Copie
 from tests.harness.history import make_history
 from tests.harness.project import ROOT, Project
 from tests.harness.types import Render
+
+# In a shell's background job, Ctrl-C is ignored, and would be by each program of a test. A
+# program does not inherit a handler, but starts with the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

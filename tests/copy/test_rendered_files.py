@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness.combinations import ALL, name
+from tests.harness.combinations import ALL, PAIRWISE, name
 from tests.harness.project import Project
 from tests.harness.types import Render
 
@@ -56,7 +56,7 @@ def test_the_code_is_formatted_and_clean_as_it_is_rendered(
     project.run(programs / "ty", "check", "--python", programs / "python")
 
 
-@every_combination
+@pytest.mark.parametrize("answers", PAIRWISE, ids=name)
 def test_importing_the_service_opens_no_connection(
     render: Render, installed: Render, answers: dict[str, object]
 ) -> None:

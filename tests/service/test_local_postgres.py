@@ -68,13 +68,18 @@ def servers(project: Project) -> list[int]:
     return found
 
 
-def supervisor_of(project: Project) -> int:
-    (supervisor,) = [
+def supervisors_of(project: Project) -> list[int]:
+    return [
         process
         for process in servers(project)
         if "local_postgres" in Path(f"/proc/{process}/cmdline").read_text()
     ]
-    return supervisor
+
+
+def supervisor_of(project: Project) -> int:
+    # A program that it starts has its command line for a moment.
+    wait_until(lambda: len(supervisors_of(project)) == 1)
+    return supervisors_of(project)[0]
 
 
 def server_of(project: Project) -> int:

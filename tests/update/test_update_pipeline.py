@@ -126,20 +126,20 @@ def branches(project: Project) -> list[str]:
     )
 
 
-def test_the_next_version_is_tested_and_proposed_once(project: Project) -> None:
-    before = branches(project)
+def test_the_next_version_is_tested_and_proposed_once(quick: Project) -> None:
+    before = branches(quick)
 
-    first = propose(project)
-    project.git("switch", "--quiet", "-")
-    second = propose(project)
+    first = propose(quick)
+    quick.git("switch", "--quiet", "-")
+    second = propose(quick)
 
     assert "passed" in first
     assert f"to {TOMORROW} has been proposed on {BRANCH}." in first
-    assert sorted(branches(project)) == sorted([*before, BRANCH])
-    assert called(project).startswith(f"pr\ncreate\n--head\n{BRANCH}\n")
-    assert "## 1001.0.0" in called(project)
-    assert "## 1000.0.0" not in called(project)
-    assert "app/core/tomorrow.py" in project.git("show", "--stat", BRANCH)
+    assert sorted(branches(quick)) == sorted([*before, BRANCH])
+    assert called(quick).startswith(f"pr\ncreate\n--head\n{BRANCH}\n")
+    assert "## 1001.0.0" in called(quick)
+    assert "## 1000.0.0" not in called(quick)
+    assert "app/core/tomorrow.py" in quick.git("show", "--stat", BRANCH)
     assert "has already been proposed" in second
 
 
