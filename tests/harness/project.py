@@ -162,3 +162,14 @@ def wait_until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < deadline, "It did not happen within a minute."
         time.sleep(0.05)
+
+
+def wait_for_reload(happened: Callable[[], bool]) -> None:
+    """Wait as `wait_until` does, past the requests that the ending process drops."""
+
+    def happened_meanwhile() -> bool:
+        with contextlib.suppress(httpx2.TransportError):
+            return happened()
+        return False
+
+    wait_until(happened_meanwhile)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.harness.history import commit
 from tests.harness.pages import HOW_TO, PAGES, anchors, blocks, section
-from tests.harness.project import ROOT, Project, wait_until
+from tests.harness.project import ROOT, Project, wait_for_reload
 from tests.harness.types import Render
 
 # What a person has: without the environment that these tests run in.
@@ -312,7 +312,7 @@ def test_the_tutorial_leads_where_it_says(clone: Project) -> None:
                         tested.append(result)
                     else:
                         assert result.returncode == 0, (command, result.stdout)
-        wait_until(lambda: "/privacy-requests" in client.get("/openapi.json").text)
+        wait_for_reload(lambda: "/privacy-requests" in client.get("/openapi.json").text)
         body = {"email": "ada@example.com", "kind": "access"}
         created = client.post("/privacy-requests", json=body)
 

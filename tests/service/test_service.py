@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.combinations import PAIRWISE, name
-from tests.harness.project import Project, free_port, wait_until
+from tests.harness.project import Project, free_port, wait_for_reload
 from tests.harness.types import Render
 
 IN_SERVICE = Path(__file__).parent / "in_service"
@@ -150,7 +150,7 @@ def test_the_service_reloads_when_its_code_changes(
 
     with project.serve() as client:
         main.write_text(main.read_text().replace('"/redoc"', '"/other"'))
-        wait_until(lambda: client.get("/other").status_code == 200)
+        wait_for_reload(lambda: client.get("/other").status_code == 200)
 
 
 def test_development_refuses_to_run_as_production(installed: Render) -> None:
