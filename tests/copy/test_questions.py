@@ -148,11 +148,23 @@ def test_a_description_is_rendered_exactly(
 
 
 @pytest.mark.parametrize(
-    ("name", "description"),
-    [("Café 数据", '"It\'s" 100 % {{ 7 * 7 }} \\n 🚀'), ("null", "<b>'\"'</b>")],
+    ("name", "description", "spdx", "shown"),
+    [
+        (
+            *("Café 数据", '"It\'s" 100 % {{ 7 * 7 }} \\n 🚀'),
+            *("Apache-2.0", "Apache-2.0"),
+        ),
+        ("null", "<b>'\"'</b>", "proprietary", "Proprietary"),
+    ],
 )
 def test_the_openapi_document_says_exactly_what_was_answered(
-    template: Path, tmp_path: Path, installed: Render, name: str, description: str
+    template: Path,
+    tmp_path: Path,
+    installed: Render,
+    name: str,
+    description: str,
+    spdx: str,
+    shown: str,
 ) -> None:
     project = answer(
         template,
@@ -160,6 +172,7 @@ def test_the_openapi_document_says_exactly_what_was_answered(
         project_name=name,
         project_slug="x",
         description=description,
+        license=spdx,
     )
     program = "import json; from app.main import app; print(json.dumps(app.openapi()))"
 
@@ -171,7 +184,14 @@ def test_the_openapi_document_says_exactly_what_was_answered(
     )
 
     info = json.loads(result.stdout)["info"]
-    assert info == {"title": name, "description": description, "version": "0.1.0"}
+    rendered = json.loads((project.path / "openapi.json").read_text())["info"]
+    assert info == rendered
+    assert info == {
+        "title": name,
+        "description": description,
+        "version": "0.1.0",
+        "license": {"name": shown},
+    }
 
 
 def test_the_slug_follows_from_the_name(template: Path, tmp_path: Path) -> None:

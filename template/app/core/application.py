@@ -35,5 +35,6 @@ def set_up(app: FastAPI) -> None:
     add_request_boundary(
         app, timeout=settings.REQUEST_TIMEOUT, draining=health.draining
     )
+    app.license_info = app.license_info or {"name": settings.APP_LICENSE}
     document_problems(app)
     add_route_checks(app)

@@ -26,6 +26,7 @@ DETAILS = {
     500: "The service failed. The error is logged under the request's id.",
     503: "The request took too long. Try again.",
 }
+WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 # After the OWASP REST Security Cheat Sheet. Strict-Transport-Security belongs where TLS
 # ends, which is outside of this process.
 DEFAULTS = (
@@ -185,8 +186,12 @@ def _is_text(start: Message) -> bool:
 
 
 def _add_defaults(start: Message) -> None:
-    """Add headers that a response does not set itself to its first message."""
-    headers = start["headers"] = list(start.get("headers", ()))
+    """Add headers that a response lacks to its first message, and drop a wrong one."""
+    headers = list(start.get("headers", ()))
+    if start["status"] in WITHOUT_BODY:
+        # The framework's, which announces JSON: clients try to parse it.
+        headers = [header for header in headers if header[0] != b"content-type"]
+    start["headers"] = headers
     names = {name for name, _ in headers}
     headers += [default for default in DEFAULTS if default[0] not in names]
     if b"cache-control" not in names:
