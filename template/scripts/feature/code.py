@@ -1,0 +1,169 @@
+"""Renames a feature in its code: its own identifiers, and its name in strings and comments.
+
+An identifier is renamed only if the feature defines it. So `fields.items()`, `order_by=`
+and the key "items" of a page stay as they are.
+"""
+
+import builtins
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase
+
+from feature.definitions import Definitions
+from feature.places import Place, places_of
+from feature.tokens import split_fstring, tokens_of
+from feature.words import Renaming
+
+RESERVED = {*dir(builtins), *dir(BaseModel), *dir(DeclarativeBase)}
+SQL = re.compile(
+    r"\s*(ALTER|CREATE|DELETE|DROP|INSERT|LOCK|SELECT|TRUNCATE|UPDATE|WITH)\b"
+)
+LITERAL = re.compile(r"""([a-zA-Z]*)('{3}|"{3}|'|")(.*)\2""", re.DOTALL)
+
+
+class RefusedError(Exception):
+    """The feature cannot be copied; the message says why, in one sentence."""
+
+
+def new_identifiers(
+    modules: Collection[Definitions], renaming: Renaming, special: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the new name of each identifier that changes.
+
+    It ends with an underscore where it would hide another name (PEP 8). A class cannot:
+    its name is that of a table or a schema. Raises RefusedError for it.
+    """
+    defined, used, classes = set[str](), set[str](), set[str]()
+    for module in modules:
+        defined |= module.names | module.attributes | module.parameters
+        used |= module.used | module.imported.keys()
+        classes |= module.classes
+    new = {name: special.get(name) or renaming(name) for name in sorted(defined)}
+    new = {name: other for name, other in new.items() if other != name}
+    taken = (defined | used) - new.keys() | RESERVED
+    for name, other in new.items():
+        if name in classes and other in taken:
+            raise RefusedError(
+                f"{name} would be copied as {other}, but this name already means "
+                "something else there: choose another one."
+            )
+        while other in taken:
+            other += "_"
+        new[name] = other
+        taken.add(other)
+    return new
+
+
+@dataclass(frozen=True)
+class CodeRenaming:
+    """Renames the feature in one of its modules."""
+
+    text: Renaming
+    # The new names of all identifiers; of those and the tables that lack the feature's name.
+    identifiers: Mapping[str, str]
+    special: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    # What the code of the feature defines.
+    attributes: Collection[str] = ()
+    parameters: Collection[str] = ()
+    # What this module imports from elsewhere, and from where.
+    imported: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, source: str) -> str:
+        result, copied = "", 0
+        for place in places_of([*tokens_of(source)]):
+            token = place.token
+            if token.kind == "name":
+                new = self._name(place)
+            elif token.kind == "string":
+                new = self._string(place)
+            elif token.kind == "comment":
+                new = self.text(token.text, prose=True)
+            else:
+                continue
+            result += source[copied : token.start] + new
+            copied = token.end
+        return result + source[copied:]
+
+    def _name(self, place: Place) -> str:
+        name = place.token.text
+        new = self.identifiers.get(name, name)
+        owner = place.owner
+        if place.in_import_path or owner == "app":
+            return self._module(name, owner)
+        if owner is not None:
+            return new if name in self.attributes else name
+        if place.is_argument_name:
+            bracket = place.brackets[-1]
+            is_elsewhere = (bracket.owner or bracket.called) in self.imported
+            is_own = name in self.attributes or name in self.parameters
+            return new if is_own and not is_elsewhere else name
+        return name if name in self.imported else new
+
+    def _module(self, name: str, owner: str | None) -> str:
+        """Return the new name of one part of a module's name."""
+        old, new = self.text.old, self.text.new
+        if name == old.plural and owner in ("app", "tests", "from", "."):
+            return new.plural
+        if name == old.singular and owner in ("models", "from", "."):
+            return new.singular
+        if name in self.attributes and owner in (old.plural, "from"):
+            return self.identifiers.get(name, name)
+        return name
+
+    def _string(self, place: Place) -> str:
+        match = LITERAL.fullmatch(place.token.text)
+        assert match is not None
+        prefix, quote, body = match.groups()
+        if {"f", "t"} & {*prefix.lower()}:
+            is_prose = self._is_prose(body, place)
+            body = "".join(
+                self(f"({part})")[1:-1] if is_code else self.text(part, prose=is_prose)
+                for part, is_code in split_fstring(body)
+            )
+        else:
+            body = self._plain_string(body, place)
+        return f"{prefix}{quote}{body}{quote}"
+
+    def _plain_string(self, body: str, place: Place) -> str:
+        if place.argument in ("back_populates", "backref"):
+            return self.identifiers.get(body, body)
+        if place.is_key and body.isidentifier():
+            is_own = body in self.attributes or body in self.parameters
+            return self.identifiers.get(body, body) if is_own else body
+        if body in self.special:
+            return self.special[body]
+        if self._is_code(body, place):
+            return self._code_string(body, place)
+        return self.text(body, prose=self._is_prose(body, place))
+
+    def _code_string(self, body: str, place: Place) -> str:
+        """Rename also the tables and classes that lack the feature's name."""
+        is_sql = place.statement == "__tablename__" or SQL.match(body)
+        pieces = re.split(r"(\W+)", body)
+        for index, (name, gap) in enumerate(pairwise([*pieces, ""])):
+            if name in self.tables and (is_sql or gap.startswith(".")):
+                pieces[index] = self.tables[name]
+            else:
+                pieces[index] = self.special.get(name) or self.text(name)
+        return "".join(pieces)
+
+    def _is_code(self, body: str, place: Place) -> bool:
+        """Return whether a string is SQL, or names something for SQLAlchemy or a type."""
+        called = (self.imported.get(b.owner or b.called, "") for b in place.brackets)
+        return (
+            place.statement in ("__tablename__", "__table_args__")
+            or place.brackets[-1].is_index
+            or any(name.startswith(("alembic", "sqlalchemy")) for name in called)
+            or SQL.match(body) is not None
+        )
+
+    def _is_prose(self, body: str, place: Place) -> bool:
+        """Return whether a string is for people, so that its words have spaces."""
+        if "tags" in (place.argument, place.brackets[-1].argument):
+            return True
+        return re.search(r"\s", body) is not None and not self._is_code(body, place)
