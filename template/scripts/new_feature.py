@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from difflib import unified_diff
 from pathlib import Path
 
-from feature.checks import refuse_invalid, refuse_used, refuse_used_modules
+from feature.checks import (
+    refuse_invalid,
+    refuse_shared_relationships,
+    refuse_used,
+    refuse_used_modules,
+)
 from feature.code import RefusedError
 from feature.copy import Copy
 from feature.registers import API, MODELS, with_models, with_routes
@@ -64,6 +69,7 @@ def copy_of(options: argparse.Namespace) -> Copy:
         raise RefusedError(f"What is the plural of {options.name}? Add --plural.")
     refuse_invalid(plural)
     old = find_feature(ROOT, options.like, options.like_plural)
+    refuse_shared_relationships(old)
     copy = Copy(old, Feature(ROOT, Name(options.name, plural)))
     refuse_used(copy)
     refuse_used_modules(copy)

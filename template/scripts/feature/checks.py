@@ -1,10 +1,12 @@
 """Refuses a copy whose name the service cannot take."""
 
+import ast
 from keyword import iskeyword
+from pathlib import Path
 
 from feature.code import RefusedError
 from feature.copy import Copy
-from feature.source import classes_of, tables_of
+from feature.source import Feature, classes_of, tables_of
 from feature.words import NAME
 
 RESERVED = {"alembic_version"}
@@ -28,10 +30,38 @@ def refuse_used(copy: Copy) -> None:
     for path in (new.folder, new.folder.with_suffix(".py"), new.model, new.tests):
         if (root / path).exists():
             raise RefusedError(f"{path} already exists: choose another name.")
-    for path, tree in copy.old.other_models.items():
+    init = Path("app", "models", "__init__.py")
+    for node in ast.walk(copy.old.other_models[init]):
+        if isinstance(node, ast.Name) and node.id == new.name.singular:
+            # The module would hide it there.
+            raise RefusedError(f"{init} uses {node.id} already: choose another name.")
+    models = {**copy.old.other_models, copy.old.model: copy.old.trees[copy.old.model]}
+    for path, tree in models.items():
         known = {*classes_of(tree), *tables_of(tree)}
         for used in sorted(known & {*copy.models.values(), *copy.tables.values()}):
             raise RefusedError(f"{path} already has {used}: choose another name.")
+
+
+def refuse_shared_relationships(old: Feature) -> None:
+    """Raise RefusedError for a relationship that another feature's model shares."""
+    for model in ast.walk(old.trees[old.model]):
+        if not isinstance(model, ast.ClassDef):
+            continue
+        for node in model.body:
+            match node:
+                case ast.AnnAssign(
+                    ast.Name(name), annotation, ast.Call(keywords=keywords)
+                ):
+                    is_shared = {"back_populates", "backref"} & {
+                        k.arg for k in keywords
+                    }
+                    is_own = any(each in ast.unparse(annotation) for each in old.models)
+                    if is_shared and not is_own:
+                        raise RefusedError(
+                            f"{model.name}.{name} has another side in a model of another "
+                            "feature, which the copy would need too: copy a feature "
+                            "without back_populates, or remove it first."
+                        )
 
 
 def refuse_used_modules(copy: Copy) -> None:

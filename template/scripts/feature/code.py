@@ -10,15 +10,29 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
-
 from feature.definitions import Definitions
 from feature.places import Place, places_of
 from feature.tokens import split_fstring, tokens_of
 from feature.words import Renaming
 
-RESERVED = {*dir(builtins), *dir(BaseModel), *dir(DeclarativeBase)}
+# As attributes, the others are methods of Pydantic's models or of SQLAlchemy's.
+RESERVED = {
+    *dir(builtins),
+    "copy",
+    "json",
+    "metadata",
+    "registry",
+    "schema",
+    "validate",
+}
+# What has a name that is unique in a schema of the database.
+DATABASE_OBJECTS = {
+    "Enum",
+    "ExcludeConstraint",
+    "Index",
+    "Sequence",
+    "UniqueConstraint",
+}
 SQL = re.compile(
     r"\s*(ALTER|CREATE|DELETE|DROP|INSERT|LOCK|SELECT|TRUNCATE|UPDATE|WITH)\b"
 )
@@ -70,6 +84,8 @@ class CodeRenaming:
     # What the code of the feature defines.
     attributes: Collection[str] = ()
     parameters: Collection[str] = ()
+    # What clients may send or receive under a key.
+    keys: Collection[str] = ()
     # What this module imports from elsewhere, and from where.
     imported: Mapping[str, str] = field(default_factory=dict)
 
@@ -133,10 +149,11 @@ class CodeRenaming:
         if place.argument in ("back_populates", "backref"):
             return self.identifiers.get(body, body)
         if place.is_key and body.isidentifier():
-            is_own = body in self.attributes or body in self.parameters
-            return self.identifiers.get(body, body) if is_own else body
+            return self.identifiers.get(body, body) if body in self.keys else body
         if body in self.special:
             return self.special[body]
+        if _names_database_object(place) and self.text(body) == body:
+            return f"{self.text.new.singular}_{body}"
         if self._is_code(body, place):
             return self._code_string(body, place)
         return self.text(body, prose=self._is_prose(body, place))
@@ -167,3 +184,9 @@ class CodeRenaming:
         if "tags" in (place.argument, place.brackets[-1].argument):
             return True
         return re.search(r"\s", body) is not None and not self._is_code(body, place)
+
+
+def _names_database_object(place: Place) -> bool:
+    bracket = place.brackets[-1]
+    is_first = place.before[-1].text == "(" and bracket.called in ("Index", "Sequence")
+    return bracket.called in DATABASE_OBJECTS and (is_first or place.argument == "name")

@@ -36,7 +36,8 @@ class Copy:
     @cached_property
     def models(self) -> dict[str, str]:
         """The new names of the classes in the feature's module of models."""
-        return {name: self.identifiers[name] for name in self.old.models}
+        names = self.identifiers
+        return {name: names[name] for name in self.old.models if name in names}
 
     @cached_property
     def tables(self) -> dict[str, str]:
@@ -94,13 +95,16 @@ class Copy:
         if path.parts[0] == "tests":
             # Tests have the fixtures of the service as parameters.
             imported = {**imported, **dict.fromkeys(self._fixtures(), "tests.conftest")}
+        attributes = set().union(*(each.attributes for each in definitions.values()))
+        parameters = set().union(*(each.parameters for each in definitions.values()))
         return CodeRenaming(
             text=self.renaming,
             identifiers=self.identifiers,
             special=self.special,
             tables=self.tables,
-            attributes={n for each in definitions.values() for n in each.attributes},
-            parameters={n for each in definitions.values() for n in each.parameters},
+            attributes=attributes,
+            parameters=parameters,
+            keys=attributes | definitions[self.old.folder / "routes.py"].parameters,
             imported=imported,
         )
 

@@ -55,7 +55,7 @@ class Renaming:
     def __init__(self, old: Name, new: Name, others: Iterable[str]) -> None:
         self.old, self.new = old, new
         self._names: dict[tuple[str, ...], str | None] = {
-            **dict.fromkeys(map(words_of, others)),
+            **dict.fromkeys(map(words_of, (*others, new.plural, new.singular))),
             words_of(old.plural): new.plural,
             words_of(old.singular): new.singular,
         }
