@@ -56,6 +56,7 @@ class Shape(StrEnum):
 def label_item(item_id: int, fields: dict[str, int], items: list[Item]) -> list[str]:
     """Return what `label_item` says. An item is said first. See app/items/routes.py."""
     query = text("SELECT count(*) FROM item JOIN note ON note.item_id = item.id")
+    query.bindparams(bindparam("some_item", {"some_item": item_id}["some_item"]))
     page = {"items": [str(query)], "next": sorted(items, key=lambda item: item.name)}
     return [f"Item {item_id} of {len(page['items'])} items: {key!r:>{item_id}} {{item}}"
             for key, item in fields.items() if "items" in page and page.get("items")]
@@ -76,6 +77,9 @@ def label_line_item(
     """Return what `label_line_item` says. A line item is said first. See app/line_items/routes.py."""
     query = text(
         "SELECT count(*) FROM line_item JOIN line_item_note ON line_item_note.line_item_id = line_item.id"
+    )
+    query.bindparams(
+        bindparam("some_line_item", {"some_line_item": line_item_id}["some_line_item"])
     )
     page = {
         "items": [str(query)],
@@ -224,7 +228,7 @@ def test_a_feature_is_copied_without_the_example(service: Project) -> None:
         ("idempotency_key", "app/models/idempotency_key.py already exists"),
         ("note", "app/models/item.py already has Note"),
         ("timestamp_mixin", "app/models/base.py already has"),
-        ("page", "Item would be copied as Page, but this name already means"),
+        ("page", "Item would be copied as Page, a name that its code already uses"),
         ("list", "app/models/__init__.py uses list"),
         ("type", "The tests would be in test_types.py, as there is tests/core"),
     ],

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from feature.definitions import Definitions
+from feature.definitions import SQL, Definitions
 from feature.places import Place, places_of
 from feature.tokens import split_fstring, tokens_of
 from feature.words import Renaming
@@ -25,6 +25,8 @@ RESERVED = {
     "schema",
     "validate",
 }
+# A dictionary has these too, and a page has `items`, so as attributes they stay.
+AMBIGUOUS = {*dir(dict), *dir(list), *dir(str)}
 # What has a name that is unique in a schema of the database.
 DATABASE_OBJECTS = {
     "Enum",
@@ -33,9 +35,14 @@ DATABASE_OBJECTS = {
     "Sequence",
     "UniqueConstraint",
 }
-SQL = re.compile(
-    r"\s*(ALTER|CREATE|DELETE|DROP|INSERT|LOCK|SELECT|TRUNCATE|UPDATE|WITH)\b"
-)
+# Tables that SQL must quote.
+QUOTED = {"case", "check", "column", "default", "end", "grant", "group", "limit"} | {
+    "offset",
+    "order",
+    "table",
+    "user",
+    "window",
+}
 LITERAL = re.compile(r"""([a-zA-Z]*)('{3}|"{3}|'|")(.*)\2""", re.DOTALL)
 
 
@@ -53,17 +60,18 @@ def new_identifiers(
     """
     defined, used, classes = set[str](), set[str](), set[str]()
     for module in modules:
-        defined |= module.names | module.attributes | module.parameters
+        defined |= module.names | module.attributes
         used |= module.used | module.imported.keys()
         classes |= module.classes
-    new = {name: special.get(name) or renaming(name) for name in sorted(defined)}
+    kept = {name for module in modules for name in module.attributes & AMBIGUOUS}
+    new = {name: special.get(name) or renaming(name) for name in sorted(defined - kept)}
     new = {name: other for name, other in new.items() if other != name}
     taken = (defined | used) - new.keys() | RESERVED
     for name, other in new.items():
         if name in classes and other in taken:
             raise RefusedError(
-                f"{name} would be copied as {other}, but this name already means "
-                "something else there: choose another one."
+                f"{name} would be copied as {other}, a name that its code already uses: "
+                "choose another one, or rename it there first."
             )
         while other in taken:
             other += "_"
@@ -84,7 +92,7 @@ class CodeRenaming:
     # What the code of the feature defines.
     attributes: Collection[str] = ()
     parameters: Collection[str] = ()
-    # What clients may send or receive under a key.
+    # What a dictionary may have as a key.
     keys: Collection[str] = ()
     # What this module imports from elsewhere, and from where.
     imported: Mapping[str, str] = field(default_factory=dict)
@@ -146,7 +154,8 @@ class CodeRenaming:
         return f"{prefix}{quote}{body}{quote}"
 
     def _plain_string(self, body: str, place: Place) -> str:
-        if place.argument in ("back_populates", "backref"):
+        called = place.brackets[-1].called
+        if place.argument == "back_populates" or called in ("bindparam", "label"):
             return self.identifiers.get(body, body)
         if place.is_key and body.isidentifier():
             return self.identifiers.get(body, body) if body in self.keys else body
@@ -160,11 +169,13 @@ class CodeRenaming:
 
     def _code_string(self, body: str, place: Place) -> str:
         """Rename also the tables and classes that lack the feature's name."""
-        is_sql = place.statement == "__tablename__" or SQL.match(body)
+        is_sql = SQL.match(body) is not None
+        is_table = is_sql or place.statement == "__tablename__"
         pieces = re.split(r"(\W+)", body)
         for index, (name, gap) in enumerate(pairwise([*pieces, ""])):
-            if name in self.tables and (is_sql or gap.startswith(".")):
-                pieces[index] = self.tables[name]
+            if name in self.tables and (is_table or gap.startswith(".")):
+                new = self.tables[name]
+                pieces[index] = f'\\"{new}\\"' if is_sql and new in QUOTED else new
             else:
                 pieces[index] = self.special.get(name) or self.text(name)
         return "".join(pieces)

@@ -80,13 +80,15 @@ class Copy:
     @cached_property
     def identifiers(self) -> dict[str, str]:
         """The new names of all identifiers that change."""
-        folder = self.old.folder
-        modules = {path.stem for path in self.old.sources if folder in path.parents}
+        modules = Definitions(attributes=self._modules)
         return new_identifiers(
-            [*self.old.definitions.values(), Definitions(attributes=modules)],
-            self.renaming,
-            self.special,
+            [*self.old.definitions.values(), modules], self.renaming, self.special
         )
+
+    @cached_property
+    def _modules(self) -> set[str]:
+        folder = self.old.folder
+        return {path.stem for path in self.old.sources if folder in path.parents}
 
     def code(self, path: Path) -> CodeRenaming:
         """Return what renames the feature in one of its modules."""
@@ -95,7 +97,9 @@ class Copy:
         if path.parts[0] == "tests":
             # Tests have the fixtures of the service as parameters.
             imported = {**imported, **dict.fromkeys(self._fixtures(), "tests.conftest")}
-        attributes = set().union(*(each.attributes for each in definitions.values()))
+        attributes = self._modules.union(
+            *(each.attributes for each in definitions.values())
+        )
         parameters = set().union(*(each.parameters for each in definitions.values()))
         return CodeRenaming(
             text=self.renaming,

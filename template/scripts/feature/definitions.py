@@ -1,10 +1,14 @@
 """Collects the names that the code of a feature defines, and those that it imports."""
 
 import ast
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.util import resolve_name
 
+SQL = re.compile(
+    r"\s*(ALTER|CREATE|DELETE|DROP|INSERT|LOCK|SELECT|TRUNCATE|UPDATE|WITH)\b"
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -13,7 +17,7 @@ class Definitions:
     """The identifiers of a module by their role; one can have several roles."""
 
     names: set[str] = field(default_factory=set)
-    # Names of a class or of the module itself: others reach them after a dot.
+    # Names of a class, of the module itself, or of a statement's columns and parameters.
     attributes: set[str] = field(default_factory=set)
     parameters: set[str] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)
@@ -48,6 +52,13 @@ def definitions_of(
                 found.names.add(node.id)
             case ast.Attribute(ctx=ast.Store()):
                 found.attributes.add(node.attr)
+            case ast.Call(
+                ast.Name("bindparam") | ast.Attribute(attr="bindparam" | "label"),
+                [ast.Constant(str(name)), *_],
+            ):
+                found.attributes.add(name)
+            case ast.Constant(str(text)) if SQL.match(text):
+                found.attributes |= {*re.findall(r"(?::|\bAS )([a-z]\w*)", text)}
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
                 found.names.add(name)
             case ast.Import():
