@@ -1,6 +1,7 @@
 """Refuses a copy whose name the service cannot take."""
 
 import ast
+import re
 from keyword import iskeyword
 from pathlib import Path
 
@@ -44,24 +45,22 @@ def refuse_used(copy: Copy) -> None:
 
 def refuse_shared_relationships(old: Feature) -> None:
     """Raise RefusedError for a relationship that another feature's model shares."""
-    for model in ast.walk(old.trees[old.model]):
-        if not isinstance(model, ast.ClassDef):
-            continue
-        for node in model.body:
-            match node:
-                case ast.AnnAssign(
-                    ast.Name(name), annotation, ast.Call(keywords=keywords)
-                ):
-                    is_shared = {"back_populates", "backref"} & {
-                        k.arg for k in keywords
-                    }
-                    is_own = any(each in ast.unparse(annotation) for each in old.models)
-                    if is_shared and not is_own:
-                        raise RefusedError(
-                            f"{model.name}.{name} has another side in a model of another "
-                            "feature, which the copy would need too: copy a feature "
-                            "without back_populates, or remove it first."
-                        )
+    models = [
+        node for node in old.trees[old.model].body if isinstance(node, ast.ClassDef)
+    ]
+    fields = [(model.name, field) for model in models for field in model.body]
+    for model, field in fields:
+        match field:
+            case ast.AnnAssign(ast.Name(name), annotation, ast.Call(keywords=keywords)):
+                is_shared = {"back_populates", "backref"} & {
+                    word.arg for word in keywords
+                }
+                named = {*re.findall(r"\w+", ast.unparse(annotation))}
+                if is_shared and not named & {*old.models}:
+                    raise RefusedError(
+                        f"{model}.{name} has another side in a model of another feature, "
+                        "which the copy would need too: remove its back_populates first."
+                    )
 
 
 def refuse_used_modules(copy: Copy) -> None:

@@ -71,25 +71,19 @@ class Place:
 
 def places_of(tokens: Sequence[Token]) -> Iterator[Place]:
     """Yield the place of each token in its module."""
-    padded = [NO_TOKEN, NO_TOKEN, NO_TOKEN, *tokens, NO_TOKEN, NO_TOKEN]
+    padded = [NO_TOKEN] * 3 + [*tokens] + [NO_TOKEN] * 2
     brackets = [Bracket()]
     statement, in_path = "", False
     for index, token in enumerate(tokens, start=3):
+        before, after = padded[index - 3 : index], padded[index + 1 : index + 3]
         statement = statement or token.text
         if token.text in ("from", "import") and len(brackets) == 1:
             in_path = token.text == statement
-        yield Place(
-            token,
-            padded[:index][-4:],
-            padded[index + 1 : index + 3],
-            brackets,
-            statement,
-            in_path,
-        )
+        yield Place(token, before, after, brackets, statement, in_path)
         if token.kind == "newline":
             statement, in_path = "", False
         elif token.text in ("(", "[", "{"):
-            brackets.append(_opened(token.text, padded[:index]))
+            brackets.append(_opened(token.text, before))
         elif token.text in (")", "]", "}"):
             brackets.pop()
 
