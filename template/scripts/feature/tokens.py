@@ -15,6 +15,7 @@ KINDS: dict[int, Kind] = {
     tokenize.COMMENT: "comment",
     tokenize.NEWLINE: "newline",
 }
+ESCAPES = ("\\", "{" * 2, "}" * 2)
 SKIPPED = {tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 STRING = re.compile(r"""('{3}|"{3}|'|").*?\1""", re.DOTALL)
 
@@ -58,7 +59,7 @@ def split_fstring(body: str) -> Iterator[tuple[str, bool]]:
     """Yield the parts of the inside of an f-string, and whether each is an expression."""
     literal, position = 0, 0
     while position < len(body):
-        if body.startswith(("{{", "}}", "\\"), position):
+        if body.startswith(ESCAPES, position):
             position += 2
         elif body[position] == "{":
             end = _end_of_expression(body, position + 1)
