@@ -112,3 +112,19 @@ def test_a_pipeline_has_the_settings_of_the_example_file(
     assert "PAYMENT_URL" not in missing.stdout
     assert "Traceback" not in missing.stdout
     assert "passed" in passing.stdout
+
+
+def test_env_is_read_wherever_the_service_is_started(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = copy_of(installed(), tmp_path / "project")
+    url = "postgresql://me@elsewhere/db"
+    write_env(project, {"DATABASE_URL": url, "APP_TITLE": "Ours"})
+    shown = "from app.core.config import settings; print(settings)"
+
+    for directory in (".", "alembic", "/"):
+        command = f"cd {directory} && python -c '{shown}'"
+        output = project.run("sh", "-c", command).stdout
+
+        assert "elsewhere" in output, directory
+        assert "APP_TITLE='Ours'" in output
