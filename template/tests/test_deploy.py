@@ -136,6 +136,15 @@ def test_a_pod_has_the_time_that_it_needs_to_stop(environment: Environment) -> N
     assert before_sigterm + after_sigterm < pod["terminationGracePeriodSeconds"]
 
 
+def test_the_service_listens_on_the_port_of_its_container(
+    environment: Environment,
+) -> None:
+    container, *_ = environment.spec("Deployment")["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+
+    assert ports["http"] == environment.settings.PORT
+
+
 def test_the_probes_ask_for_a_host_that_is_allowed(environment: Environment) -> None:
     (container,) = environment.spec("Deployment")["template"]["spec"]["containers"]
     hosts = environment.settings.ALLOWED_HOSTS

@@ -92,10 +92,8 @@ def service(
     images: Images, image: str, port: int, directory: Path, **environment: str
 ) -> Generator[subprocess.Popen[str]]:
     """Run an image with its own command, reached from this machine only."""
-    command = [
-        word.replace("0.0.0.0", "127.0.0.1")
-        for word in images.inspect(image)["Config"]["Cmd"]
-    ]
+    command = images.inspect(image)["Config"]["Cmd"]
+    environment["HOST"] = "127.0.0.1"
     arguments = images.command(image, *command, f"--port={port}", **environment)
     directory.mkdir(exist_ok=True)
     with Project(directory).start(*arguments) as process:

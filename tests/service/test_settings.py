@@ -1,8 +1,11 @@
 """The settings of a rendered service, and who gets which."""
 
+import json
+import re
+import socket
 from pathlib import Path
 
-from tests.harness.project import Project
+from tests.harness.project import Project, free_port, wait_until
 from tests.harness.types import Render
 
 ANCHOR = "Yours from here on: an update changes only what is above this line.\n"
@@ -10,6 +13,9 @@ ANCHOR = "Yours from here on: an update changes only what is above this line.\n"
 CHANGED = {
     "ENVIRONMENT": "production",
     "DEBUG": "true",
+    "LOG_LEVEL": "ERROR",
+    "HOST": "127.0.0.2",
+    "PORT": "1",
     "FORWARDED_ALLOW_IPS": "10.0.0.0/8",
     "DOCS": "false",
     "ALLOWED_HOSTS": "localhost",
@@ -128,3 +134,33 @@ def test_env_is_read_wherever_the_service_is_started(
 
         assert "elsewhere" in output, directory
         assert "APP_TITLE='Ours'" in output
+
+
+def test_serve_listens_where_the_environment_says(installed: Render) -> None:
+    port = free_port()
+    environment = {"HOST": "127.0.0.2", "PORT": str(port)}
+
+    with installed().start("serve", **environment) as process:
+        wait_until(lambda: process.poll() is not None or listens("127.0.0.2", port))
+
+        assert listens("127.0.0.2", port)
+        assert not listens("127.0.0.1", port)
+
+
+def listens(host: str, port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((host, port)) == 0
+
+
+def test_the_health_check_of_the_image_asks_at_the_port_that_is_set(
+    installed: Render,
+) -> None:
+    project = installed()
+    dockerfile = (project.path / "Dockerfile").read_text()
+    (check,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    port = free_port()
+
+    with project.serve("serve", port=port, PORT=str(port)):
+        project.run(*json.loads(check), PORT=str(port))
+
+    assert project.run(*json.loads(check), check=False, PORT=str(port)).returncode == 1

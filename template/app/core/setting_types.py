@@ -1,13 +1,13 @@
-"""The types of settings that are lists: separated by commas, or a JSON array.
+"""The types of settings that are lists, and of the log level.
 
-Each rejects a value that would never match a request, such as a host name with a port, or
+A list is separated by commas, or a JSON array. Each rejects a value that would never match a request, such as a host name with a port, or
 with the quote or comment that some programs read as part of the value.
 """
 
 import json
 import re
 from ipaddress import ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_settings import NoDecode
@@ -62,6 +62,10 @@ def _all_or_some(names: list[str]) -> list[str]:
     return ["*"] if "*" in names else names
 
 
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True)]
 Names = Annotated[list[Name], NoDecode, BeforeValidator(_split)]
 Hosts = Annotated[
@@ -78,4 +82,7 @@ Networks = Annotated[
     AfterValidator(_all_or_some),
     NoDecode,
     BeforeValidator(_split),
+]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
 ]
