@@ -1,7 +1,8 @@
 """The types of settings that are lists, and of the log level.
 
-A list is separated by commas, or a JSON array. Each rejects a value that would never match a request, such as a host name with a port, or
-with the quote or comment that some programs read as part of the value.
+A list is separated by commas, or is a JSON array. It rejects a value that would never match
+a request, such as a host name with a port, or with the quote or comment that some programs
+read as part of the value.
 """
 
 import json
