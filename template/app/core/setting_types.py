@@ -17,7 +17,7 @@ HOST = re.compile(
     r"\* | (\*\.)? [a-z0-9_] ([a-z0-9_.-]*[a-z0-9_])? | \[[0-9a-f:.]+\]", re.VERBOSE
 )
 ORIGIN = re.compile(
-    r"\* | [a-z][a-z0-9+.-]* :// ([a-z0-9_.-]+ | \[[0-9a-f:.]+\]) (:[0-9]+)?",
+    r"\* | null | [a-z][a-z0-9+.-]* :// ([a-z0-9_.-]+ | \[[0-9a-f:.]+\]) (:[0-9]+)?",
     re.VERBOSE,
 )
 DEFAULT_PORT = re.compile(r"(?<=^http:)(.*):80$|(?<=^https:)(.*):443$")

@@ -153,6 +153,11 @@ def test_the_password_of_the_database_is_never_printed(load: Load) -> None:
         ("CORS_ORIGINS", "https://a.example:443", ["https://a.example"]),
         ("CORS_ORIGINS", "http://a:443,http://b:80", ["http://a:443", "http://b"]),
         ("CORS_ORIGINS", '["*"]', ["*"]),
+        (
+            "CORS_ORIGINS",
+            "null,capacitor://localhost",
+            ["null", "capacitor://localhost"],
+        ),
         ("CORS_ORIGINS", " ", []),
         ("FORWARDED_ALLOW_IPS", "10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"]),
         ("FORWARDED_ALLOW_IPS", "127.0.0.1,*", ["*"]),
