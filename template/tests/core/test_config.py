@@ -181,7 +181,7 @@ def test_a_list_is_understood(
         ("ALLOWED_HOSTS", "*a.example", "is not a host name"),
         ("ALLOWED_HOSTS", "['a.example']", "is neither separated by commas nor"),
         ("ALLOWED_HOSTS", "[1]", "Input should be a valid string"),
-        ("ALLOWED_HOSTS", ",", "List should have at least 1 item"),
+        ("ALLOWED_HOSTS", ",", "List should have at least 1"),
         ("CORS_ORIGINS", "'https://a.example'", "is not an origin"),
         ("CORS_ORIGINS", "https://a.example # ours", "is not an origin"),
         ("CORS_ORIGINS", "https://a.example/path", "is not an origin"),
