@@ -23,8 +23,9 @@ demo: .demo
 smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
+# A third process uses the cores while the others wait for programs.
 test: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist worksteal tests/copy tests/update tests/service
+	$(UV) run --quiet pytest -n 3 --dist worksteal tests/copy tests/update tests/service
 
 # Tests how a rendered service handles failures of its clients and of PostgreSQL.
 test-faults: $(UV)

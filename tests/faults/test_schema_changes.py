@@ -267,6 +267,15 @@ def migrate_beside_readers(
         assert migration.returncode == 0, output
 
 
+@pytest.fixture
+def postgres(project: Project, tmp_path: Path) -> Generator[Postgres]:
+    """A server for each test, because each leaves revisions that the other lacks."""
+    postgres = Postgres(project, tmp_path / "postgres")
+    postgres.start()
+    yield postgres
+    postgres.close()
+
+
 @pytest.mark.promise(26)
 def test_the_schema_changes_of_the_guides_fail_no_request(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
