@@ -54,26 +54,23 @@ def run(
     return project.run(python, "-c", program, *arguments, **environment).stdout
 
 
-def servers(project: Project) -> list[int]:
-    """Return the processes of the server that keeps its data in the project."""
+def servers(project: Project) -> dict[int, str]:
+    """Return the processes of the server with its data in the project, and their commands."""
     data = str(project.path / ".local" / "postgres")
-    found = []
+    found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             command = (directory / "cmdline").read_text()
         except OSError:
             continue
         if data in command:
-            found.append(int(directory.name))
+            found[int(directory.name)] = command
     return found
 
 
 def supervisors_of(project: Project) -> list[int]:
-    return [
-        process
-        for process in servers(project)
-        if "local_postgres" in Path(f"/proc/{process}/cmdline").read_text()
-    ]
+    commands = servers(project).items()
+    return [process for process, command in commands if "local_postgres.py" in command]
 
 
 def supervisor_of(project: Project) -> int:
