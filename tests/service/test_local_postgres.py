@@ -261,7 +261,7 @@ def test_processes_killed_at_random_neither_fail_nor_leave_anything(
     )
 
 
-def test_the_image_runs_as_an_ordinary_user(project: Project) -> None:
+def test_the_local_postgres_runs_for_an_ordinary_user(project: Project) -> None:
     """As root, become somebody who may only read what root owns, as others could."""
     python = str(project.path / ".venv" / "bin" / "python")
     become: list[str] = []

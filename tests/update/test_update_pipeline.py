@@ -152,6 +152,7 @@ def test_the_next_version_is_tested_and_proposed_once(
         assert "merge_request.create" in proposed
         title = f"merge_request.title=Update from the template: {WORKING_TREE}"
         assert title in proposed
+        assert "merge_request.description=## 1001.0.0\\n" in proposed
     assert "app/core/tomorrow.py" in quick.git("show", "--stat", BRANCH)
     assert "has already been proposed" in third
 

@@ -121,12 +121,11 @@ def is_connection_lost(error: BaseException) -> bool:
     """Return whether the connection broke: a new one may work at once."""
     if isinstance(error, DatabaseUnavailableError):
         return isinstance(error.__cause__, ConnectionError)
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
     if (state := sqlstate(error)) in ENDED or state.startswith("08"):
         return True
-    broken = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-    return isinstance(driver_error(error), broken)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 
 def is_outdated(error: BaseException) -> bool:
