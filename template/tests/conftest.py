@@ -1,6 +1,8 @@
 """A database for the tests alone, and clients of the application that works on it."""
 
 import asyncio
+import hashlib
+import warnings
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from itertools import count
@@ -33,6 +35,15 @@ from app.main import app
 ALEMBIC = Config(Path(__file__).parents[1] / "alembic.ini")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Let pytest-asyncio be installed too: it warns of a default that it may change.
+
+    That would end the run, as warnings are errors, and its option is unknown without it.
+    """
+    warnings.filterwarnings("ignore", "The configuration option .asyncio_default_")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
@@ -58,7 +69,7 @@ async def database(
             request.session, f"The database {url!r} cannot be used: {reason}"
         ) from None
     async with aclosing(connection):
-        name = await _claim(connection, f"{url.database}_test")
+        name = await _claim(connection, _prefix(url.database))
         await connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         await connection.execute(text(f'CREATE DATABASE "{name}"'))
 
@@ -86,6 +97,13 @@ def failed(session: pytest.Session, reason: str) -> BaseException:
     """End the run with a sentence: otherwise each test would fail with a traceback."""
     session.shouldfail = reason
     return pytest.fail.Exception(reason, pytrace=False)
+
+
+def _prefix(database: str | None) -> str:
+    # PostgreSQL cuts names off after 63 bytes, and then two runs could have the same.
+    if database and len(database.encode()) > 48:
+        return f"test_{hashlib.sha256(database.encode()).hexdigest()[:32]}"
+    return f"{database}_test"
 
 
 async def _claim(connection: AsyncConnection, prefix: str) -> str:

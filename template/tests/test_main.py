@@ -20,11 +20,9 @@ async def test_the_openapi_document_has_the_service_s_own_words(
 ) -> None:
     info = (await client.get("/openapi.json")).json()["info"]
 
-    assert info == {
-        "title": settings.APP_TITLE,
-        "description": settings.APP_DESCRIPTION,
-        "version": settings.APP_VERSION,
-    }
+    assert info["title"] == settings.APP_TITLE
+    assert info["description"] == settings.APP_DESCRIPTION
+    assert info["version"] == settings.APP_VERSION
 
 
 async def test_both_kinds_of_interactive_documentation_are_there(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from copier._main import Worker
 from copier._user_data import Question
 from markdown_it import MarkdownIt
 
@@ -17,10 +18,13 @@ from tests.harness.answers import (
     DESCRIPTIONS_TO_RENDER,
     NAMES_TO_REFUSE,
     NAMES_TO_RENDER,
+    NAMES_WITHOUT_SLUG,
+    SLUGS_OF_NAMES,
     SLUGS_TO_REFUSE,
     SLUGS_TO_RENDER,
     answer,
 )
+from tests.harness.combinations import ALL
 from tests.harness.project import ROOT, Project
 from tests.harness.types import Render
 
@@ -28,6 +32,9 @@ CONFIGURATION = yaml.safe_load((ROOT / "copier.yml").read_text())
 QUESTIONS = {
     name: question for name, question in CONFIGURATION.items() if name[0] != "_"
 }
+SLUG_QUESTION = (
+    "What is the name of the service's Python distribution, in lower case with hyphens?"
+)
 # https://copier.readthedocs.io/en/stable/configuring/#available-settings, without what
 # needs trust: tasks, migrations and Jinja extensions.
 SETTINGS = {
@@ -84,9 +91,10 @@ def test_rendering_twice_gives_the_same_files(template: Path, tmp_path: Path) ->
 def test_a_name_that_could_break_something_is_refused(
     template: Path, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(ValueError, match="Use 1 to 50 letters and digits"):
+    with pytest.raises(ValueError, match="Use 1 to 50 letters and digits") as refusal:
         answer(template, tmp_path / "project", project_name=name, project_slug="x")
 
+    assert fits(refusal)
     assert not (tmp_path / "project").exists()
 
 
@@ -94,9 +102,10 @@ def test_a_name_that_could_break_something_is_refused(
 def test_a_slug_that_could_break_something_is_refused(
     template: Path, tmp_path: Path, slug: str
 ) -> None:
-    with pytest.raises(ValueError, match="lower-case letters|depends on"):
+    with pytest.raises(ValueError, match="lower-case letters|depends on") as refusal:
         answer(template, tmp_path / "project", project_slug=slug)
 
+    assert fits(refusal)
     assert not (tmp_path / "project").exists()
 
 
@@ -104,9 +113,10 @@ def test_a_slug_that_could_break_something_is_refused(
 def test_a_description_that_is_not_one_line_is_refused(
     template: Path, tmp_path: Path, description: str
 ) -> None:
-    with pytest.raises(ValueError, match="Use one line of 1 to 200 characters"):
+    with pytest.raises(ValueError, match="Use one line of 1 to 200") as refusal:
         answer(template, tmp_path / "project", description=description)
 
+    assert fits(refusal)
     assert not (tmp_path / "project").exists()
 
 
@@ -148,11 +158,23 @@ def test_a_description_is_rendered_exactly(
 
 
 @pytest.mark.parametrize(
-    ("name", "description"),
-    [("Café 数据", '"It\'s" 100 % {{ 7 * 7 }} \\n 🚀'), ("null", "<b>'\"'</b>")],
+    ("name", "description", "spdx", "shown"),
+    [
+        (
+            *("Café 数据", '"It\'s" 100 % {{ 7 * 7 }} \\n 🚀'),
+            *("Apache-2.0", "Apache-2.0"),
+        ),
+        ("null", "<b>'\"'</b>", "proprietary", "Proprietary"),
+    ],
 )
 def test_the_openapi_document_says_exactly_what_was_answered(
-    template: Path, tmp_path: Path, installed: Render, name: str, description: str
+    template: Path,
+    tmp_path: Path,
+    installed: Render,
+    name: str,
+    description: str,
+    spdx: str,
+    shown: str,
 ) -> None:
     project = answer(
         template,
@@ -160,6 +182,7 @@ def test_the_openapi_document_says_exactly_what_was_answered(
         project_name=name,
         project_slug="x",
         description=description,
+        license=spdx,
     )
     program = "import json; from app.main import app; print(json.dumps(app.openapi()))"
 
@@ -171,23 +194,70 @@ def test_the_openapi_document_says_exactly_what_was_answered(
     )
 
     info = json.loads(result.stdout)["info"]
-    assert info == {"title": name, "description": description, "version": "0.1.0"}
+    rendered = json.loads((project.path / "openapi.json").read_text())["info"]
+    assert info == rendered
+    assert info == {
+        "title": name,
+        "description": description,
+        "version": "0.1.0",
+        "license": {"name": shown},
+    }
 
 
-def test_the_slug_follows_from_the_name(template: Path, tmp_path: Path) -> None:
-    project = answer(template, tmp_path / "project", project_name="Privacy Rights API")
+@pytest.mark.parametrize(("name", "slug"), SLUGS_OF_NAMES.items())
+def test_the_slug_follows_from_the_name(template: Path, name: str, slug: str) -> None:
+    assert asked_for_slug(template, name) == (SLUG_QUESTION, slug)
+
+
+@pytest.mark.parametrize("name", NAMES_WITHOUT_SLUG)
+def test_a_name_that_gives_no_slug_is_a_reason_to_choose_one(
+    template: Path, name: str
+) -> None:
+    question, default = asked_for_slug(template, name)
+
+    assert (
+        question == f"{SLUG_QUESTION} “{name}” gives no valid one: choose it yourself."
+    )
+    assert default == "my-service"
+
+
+def asked_for_slug(template: Path, name: str) -> tuple[str, str]:
+    """Return the question for the slug and its default, as Copier shows them."""
+    question = QUESTIONS["project_slug"]
+    with Worker(str(template), quiet=True) as worker:
+        show = worker.jinja_env.from_string
+        return (
+            show(question["help"]).render(project_name=name),
+            show(question["default"]).render(project_name=name),
+        )
+
+
+def test_the_default_slug_is_rendered(template: Path, tmp_path: Path) -> None:
+    project = answer(template, tmp_path / "project", project_name="Пошта 2")
 
     pyproject = tomllib.loads((project.path / "pyproject.toml").read_text())
-    assert pyproject["project"]["name"] == "privacy-rights-api"
+    assert pyproject["project"]["name"] == "poshta-2"
 
 
-def test_every_dependency_of_the_service_is_a_reserved_name(installed: Render) -> None:
-    lock = tomllib.loads((installed().path / "uv.lock").read_text())
+def test_every_dependency_of_a_service_is_a_reserved_name(
+    render: Render, tmp_path: Path
+) -> None:
+    """Whatever was answered: each different list of dependencies is locked."""
     reserved = (ROOT / "includes" / "answers.jinja").read_text()
+    projects = {}
+    for answers in ALL:
+        project = render(**answers)
+        pyproject = tomllib.loads((project.path / "pyproject.toml").read_text())
+        named = pyproject["project"]["dependencies"], pyproject["dependency-groups"]
+        projects[str(named)] = project
 
-    names = {package["name"] for package in lock["package"]} - {"my-service"}
-
-    assert {name for name in names if f'"{name}"' not in reserved} == set()
+    for number, project in enumerate(projects.values()):
+        copy = project.copy(tmp_path / str(number))
+        copy.run("uv", "lock", "--quiet")
+        lock = tomllib.loads((copy.path / "uv.lock").read_text())
+        names = {package["name"] for package in lock["package"]} - {"my-service"}
+        assert {name for name in names if f'"{name}"' not in reserved} == set()
+    assert len(projects) > 1
 
 
 def test_a_refusal_is_a_sentence_on_the_last_line(
@@ -203,6 +273,11 @@ def test_a_refusal_is_a_sentence_on_the_last_line(
 
     assert result.returncode != 0
     assert "a package that the service depends on" in result.stderr.splitlines()[-1]
+
+
+def fits(refusal: pytest.ExceptionInfo[ValueError]) -> bool:
+    """Return whether a sentence fits into a line of a terminal."""
+    return len(str(refusal.value).partition(": ")[2]) <= 80
 
 
 def setting(project: Project, name: str) -> object:

@@ -16,6 +16,9 @@ from tests.harness.types import Render
 PAGES = {
     "compiled_pages.py",
     "openapi.json",
+    "api_changes.py",
+    "test_api_changes.py",
+    "test_api_document.py",
     "pagination.py",
     "pool.py",
     "test_compiled_rows.py",

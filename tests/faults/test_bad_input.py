@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.harness.pages import HOW_TO, blocks, section
 from tests.harness.postgres import Postgres
 from tests.harness.project import Project
 from tests.harness.serving import serving
@@ -311,33 +312,13 @@ def test_a_failed_request_drops_no_neighbor(
     assert b"HTTP/1.1 200" in answer
 
 
-# No schema says which version of an item is there, which cursor its list gave, or which
-# key another request has: the answers to those that are not.
-SCHEMATHESIS = """
-[checks]
-negative_data_rejection.expected-statuses = [400, 404, 412, 422, 428]
-
-[[operations]]
-include-name = "GET /items"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 422]
-
-[[operations]]
-include-name = "POST /items"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 409, 422]
-
-[[operations]]
-include-path = "/items/{item_id}"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 409, 412]
-checks.missing_required_header.expected-statuses = [422, 428]
-"""
-
-
 @pytest.mark.promise(4)
 def test_a_fuzzer_finds_nothing(
     tmp_path: Path, project: Project, client: httpx2.Client, measure: Measure
 ) -> None:
+    (settings,) = blocks(section(HOW_TO, "Fuzz the API"), "toml")
     config = tmp_path / "schemathesis.toml"
-    config.write_text(SCHEMATHESIS)
+    config.write_text(settings)
     command = (
         *("uvx", "--from", "schemathesis>=4.32", "schemathesis"),
         *(f"--config-file={config}", "run"),

@@ -24,10 +24,41 @@ NAMES_TO_REFUSE = [
 NAMES_TO_RENDER = [
     *("Privacy Rights API", "x", "x" * 50, "class", "import", "None", "true", "null"),
     *("Calendar", "Test", "Café", "Größe 2", "数据服务", "v2.0", "snake_case", "on"),
+    *("Cafe\u0301", "हिन्दी सेवा", "บริการ", "தமிழ்", "خِدمة"),
+]
+SLUGS_OF_NAMES = {
+    "Privacy Rights API": "privacy-rights-api",
+    "v2.0 of_it": "v2-0-of-it",
+    "Société": "societe",
+    "Socie\u0301te\u0301": "societe",
+    "Straße Größe": "strasse-grosse",
+    "Łódź": "lodz",
+    "Ægir Þór": "aegir-thor",
+    "Çalışma Işığı": "calisma-isigi",
+    "İstanbul": "istanbul",
+    "Đặt hàng": "dat-hang",
+    "Пошта": "poshta",
+    "Объявление": "obiavlenie",
+    "Ђорђе Љубав": "djordje-ljubav",
+    "Ψυχή": "psychi",
+    "Щ" * 20: "shch" * 12 + "sh",
+}
+NAMES_WITHOUT_SLUG = [
+    *(
+        "你好",
+        "数据 API",
+        "日本サービス",
+        "서비스",
+        "خدمة",
+        "שירות",
+        "हिन्दी सेवा",
+        "บริการ",
+    ),
+    *("தமிழ்", "ქართული", "Հայերեն", "Ъ", "FastAPI", "PyYAML"),
 ]
 SLUGS_TO_REFUSE = [
     *("", "Upper", "under_score", "dot.ted", "-a", "a-", "a--b", "3d", "a b", "a\n"),
-    *("é", "../x", "a/b", "x" * 51, "fastapi", "sqlalchemy", "pytest", "starlette"),
+    *("é", "../x", "a/b", "x" * 51, "fastapi", "pyyaml", "pytest", "starlette"),
 ]
 SLUGS_TO_RENDER = ["a", "class", "email", "test", "app", "tests", "alembic-demo", "x1"]
 DESCRIPTIONS_TO_REFUSE = [

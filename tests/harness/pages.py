@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from tests.harness.project import ROOT
@@ -44,3 +44,26 @@ def anchors(page: Path) -> set[str]:
     words = (re.sub(r"\]\(.*?\)|[^\w\- ]", "", line.lower()) for line in headings)
     explicit = re.findall(r'<a id="([^"]+)"></a>', text)
     return {*(word.replace(" ", "-") for word in words), *explicit}
+
+
+def steps(page: Path) -> Generator[tuple[str, str, str]]:
+    """Yield each block of a page: its language, its text and the file named before it."""
+    pattern = re.compile(
+        r"`([\w/]+\.py)`|^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    )
+    path = ""
+    for match in pattern.finditer(page.read_text()):
+        if match[1]:
+            path = match[1]
+        else:
+            yield match[2], match[3], path
+
+
+def apply(difference: str, path: Path) -> None:
+    """Make the change that a block shows; what it is beside must be there once."""
+    lines = difference.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] in " -")
+    after = "".join(line[1:] for line in lines if line[0] in " +")
+    text = path.read_text()
+    assert text.count(before) == 1, (path, before)
+    path.write_text(text.replace(before, after))

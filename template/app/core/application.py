@@ -33,7 +33,11 @@ def set_up(app: FastAPI) -> None:
     if "*" not in settings.ALLOWED_HOSTS:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.ALLOWED_HOSTS)
     add_request_boundary(
-        app, timeout=settings.REQUEST_TIMEOUT, draining=health.draining
+        app,
+        timeout=settings.REQUEST_TIMEOUT,
+        draining=health.draining,
+        probes=health.PROBES,
     )
+    app.license_info = app.license_info or {"name": settings.APP_LICENSE}
     document_problems(app)
     add_route_checks(app)

@@ -18,7 +18,9 @@ def main() -> None:
     """Migrate the database, say where the service is, and serve it until Ctrl-C."""
     parser = argparse.ArgumentParser("dev", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", default=8000, type=int, help="default: %(default)s")
+    parser.add_argument(
+        "--port", default=settings.PORT, type=int, help="default: %(default)s"
+    )
     arguments = parser.parse_args()
     if settings.ENVIRONMENT != "development":
         parser.error(

@@ -32,6 +32,8 @@ def configure_logging() -> None:
     ]
     if settings.ENVIRONMENT == "development":
         last[1:] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    level = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
+    warning = max(level, logging.WARNING)
     quiet = {"handlers": [], "propagate": True}
     config: dict[str, Any] = {
         "version": 1,
@@ -46,15 +48,16 @@ def configure_logging() -> None:
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}
         },
-        "root": {"level": "INFO", "handlers": ["stderr"]},
+        "root": {"level": level, "handlers": ["stderr"]},
         "loggers": {
             "uvicorn": quiet,
             "uvicorn.error": quiet,
             # The service writes a line for each request itself.
-            "uvicorn.access": {**quiet, "level": "WARNING"},
-            "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else "WARNING"},
+            "uvicorn.access": {**quiet, "level": warning},
+            "app": {"level": "DEBUG" if settings.DEBUG else "NOTSET"},
+            "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else warning},
             # SQLAlchemy logs under the name of the pool's class, which is ours.
-            "app.core.db.pool": {"level": "WARNING"},
+            "app.core.db.pool": {"level": warning},
         },
     }
     logging.config.dictConfig(config)

@@ -42,8 +42,10 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Serve until SIGTERM, and exit when the requests in flight are done."""
     parser = argparse.ArgumentParser("serve", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", default=8000, type=int, help="default: %(default)s")
+    parser.add_argument("--host", default=settings.HOST, help="default: %(default)s")
+    parser.add_argument(
+        "--port", default=settings.PORT, type=int, help="default: %(default)s"
+    )
     arguments = parser.parse_args()
     config = uvicorn.Config(
         "app.main:app",

@@ -77,6 +77,7 @@ async def get_item(
     response: Response,
     if_none_match: IfNoneMatch = None,
 ) -> ItemRead | Response:
+    """Return an item; with `If-None-Match`, a 304 if the client has its version."""
     item = await service.get_item(reader, item_id)
     response.headers["ETag"] = etag(item.version)
     if not_modified(if_none_match, item.version):

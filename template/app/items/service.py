@@ -28,7 +28,7 @@ ORDERS: dict[Sort, Keyset] = {
     "-quantity": Keyset(Item.quantity, Item.id, descending=True),
 }
 ONE = CompiledRead(select(Item).where(Item.id == bindparam("id")), ItemRead)
-ITEMS = CompiledPages(
+PAGES = CompiledPages(
     select(Item),
     ItemRead,
     orders=ORDERS,
@@ -44,7 +44,7 @@ async def create_item(session: AsyncSession, new: ItemCreate) -> Item:
 
 
 async def list_items(reader: Reader, query: ItemQuery) -> Page[ItemRead]:
-    return await ITEMS.get(reader, query, sort=query.sort, name=query.name)
+    return await PAGES.get(reader, query, sort=query.sort, name=query.name)
 
 
 async def get_item(reader: Reader, item_id: uuid.UUID) -> ItemRead:

@@ -145,7 +145,8 @@ async def test_a_request_that_is_still_being_done_is_not_done_twice(
     started.clear()
     finish.clear()
     first = asyncio.create_task(post(client, "slow"))
-    await started.wait()
+    async with asyncio.timeout(10):
+        await started.wait()
 
     at_once = await post(client, "slow")
     finish.set()

@@ -1,6 +1,7 @@
 """What the log has, whoever writes it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,21 +29,53 @@ asyncio.run(read())
 """
 
 
-@pytest.mark.parametrize("debug", ["true", "false"])
-def test_debug_logs_each_statement_once(debug: str) -> None:
-    url = settings.DATABASE_URL.render_as_string(hide_password=False)
+LOG_ALL = """
+import logging
+from app.core.logging import configure_logging
 
-    result = subprocess.run(
-        [sys.executable, "-c", READ_TWICE],
+configure_logging()
+for name in ("app.items", "other"):
+    for level in ("debug", "info", "warning"):
+        getattr(logging.getLogger(name), level)("%s says %s", name, level)
+"""
+
+
+def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    url = settings.DATABASE_URL.render_as_string(hide_password=False)
+    return subprocess.run(
+        [sys.executable, "-c", program],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url, "DEBUG": debug},
+        env={**os.environ, "DATABASE_URL": url, **variables},
         capture_output=True,
         text=True,
         check=True,
     )
+
+
+@pytest.mark.parametrize("debug", ["true", "false"])
+def test_debug_logs_each_statement_once(debug: str) -> None:
+    result = run(READ_TWICE, DEBUG=debug)
 
     expected = 1 if debug == "true" else 0
     assert result.stdout == ""
     assert result.stderr.count("AS compiled") == expected
     assert result.stderr.count("AS by_session") == expected
     assert "Pool disposed" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("debug", "level", "ours", "others"),
+    [
+        ("false", "info", ["info", "warning"], ["info", "warning"]),
+        ("true", "INFO", ["debug", "info", "warning"], ["info", "warning"]),
+        ("false", "Warning", ["warning"], ["warning"]),
+        ("false", "DEBUG", ["debug", "info", "warning"], ["debug", "info", "warning"]),
+    ],
+)
+def test_the_level_is_a_setting_and_debug_is_for_the_service_alone(
+    debug: str, level: str, ours: list[str], others: list[str]
+) -> None:
+    lines = run(LOG_ALL, DEBUG=debug, LOG_LEVEL=level).stderr
+
+    assert re.findall(r"app\.items says (\w+)", lines) == ours
+    assert re.findall(r"other says (\w+)", lines) == others

@@ -59,8 +59,9 @@ async def test_a_connection_that_the_server_closed_is_replaced(
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         await connection.execute(text(kill))
-    while sum(driver.is_closed() for driver in drivers) < COUNT - 1:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while sum(driver.is_closed() for driver in drivers) < COUNT - 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     assert await query_at_once() == [1] * COUNT
 

@@ -1,5 +1,6 @@
 """A feature is found by its prefix, wherever its router is included."""
 
+import logging
 from typing import ClassVar
 
 import pytest
@@ -9,6 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.routing import Match
 from starlette.types import Scope
 
+from app.core.application import set_up
 from app.core.http.routing import FeatureRouter
 
 
@@ -30,6 +32,16 @@ def feature(prefix: str) -> FeatureRouter:
         return prefix
 
     return router
+
+
+versions = FastAPI()
+bulbs = feature("/lamps/{lamp_id}")
+for prefix in ("/v1", "/v2"):
+    version = APIRouter(prefix=prefix)
+    version.include_router(bulbs)
+    versions.include_router(version)
+versions.include_router(bulbs)
+set_up(versions)
 
 
 async def get(app: FastAPI, path: str, root_path: str = "") -> str:
@@ -77,3 +89,16 @@ async def test_a_path_that_no_feature_has_is_not_found() -> None:
 
     assert await get(app, "/lamp/on") == {"detail": "Not Found"}
     assert await get(app, "/lamps/off") == {"detail": "Not Found"}
+
+
+@pytest.mark.parametrize("path", ["/v1/lamps/7/on", "/v2/lamps/7/on", "/lamps/7/on"])
+async def test_the_log_has_the_path_of_a_route_with_all_prefixes(
+    caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    await get(versions, path)
+
+    (line,) = (vars(r) for r in caplog.records if r.name == "app.access")
+    assert line["route"] == path.replace("7", "{lamp_id}")
+    assert line["route"] in versions.openapi()["paths"]

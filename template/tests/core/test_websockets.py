@@ -4,16 +4,17 @@ import logging
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, WebSocket
 from starlette.types import Message
 
 from app.core.application import set_up
 from app.core.errors import NotFoundError
 
 app = FastAPI()
+rooms = APIRouter(prefix="/rooms")
 
 
-@app.websocket("/echo/{name}")
+@rooms.websocket("/{name}")
 async def echo(socket: WebSocket, name: str) -> None:
     await socket.accept()
     while True:
@@ -45,6 +46,7 @@ async def fail_late(socket: WebSocket) -> None:
     raise ZeroDivisionError
 
 
+app.include_router(rooms, prefix="/v1")
 set_up(app)
 
 
@@ -88,10 +90,10 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
 async def test_a_client_that_leaves_is_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    sent = await converse("/echo/lamp", "hello")
+    sent = await converse("/v1/rooms/lamp", "hello")
 
     assert [message.get("text") for message in sent] == [None, "hello"]
-    assert access_line(caplog) == ("/echo/{name}", 101, 1001)
+    assert access_line(caplog) == ("/v1/rooms/{name}", 101, 1001)
     assert "unhandled error" not in caplog.messages
 
 

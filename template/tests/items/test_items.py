@@ -217,7 +217,7 @@ async def test_an_unknown_item_is_not_found(
 
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["detail"] == f"There is no item {UNKNOWN[7:]}."
+    assert response.json()["detail"] == f"There is no item {UNKNOWN[-36:]}."
 
 
 async def test_only_one_of_two_items_created_concurrently_with_one_name_is_accepted(

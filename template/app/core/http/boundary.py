@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import threading
+from collections.abc import Container
 from http import HTTPStatus
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from app.core.http.deadline import RequestDeadline
 from app.core.http.headers import join_lines
 from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem, body_too_large, phrase
+from app.core.http.routing import route_path
 from app.core.http.websockets import run_websocket
 
 WATCH_AFTER_SECONDS = 1
@@ -26,6 +28,7 @@ DETAILS = {
     500: "The service failed. The error is logged under the request's id.",
     503: "The request took too long. Try again.",
 }
+WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 # After the OWASP REST Security Cheat Sheet. Strict-Transport-Security belongs where TLS
 # ends, which is outside of this process.
 DEFAULTS = (
@@ -39,20 +42,25 @@ logger = logging.getLogger(__name__)
 
 
 def add_request_boundary(
-    app: FastAPI, *, timeout: float, draining: threading.Event
+    app: FastAPI,
+    *,
+    timeout: float,
+    draining: threading.Event,
+    probes: Container[str | None],
 ) -> None:
     """Wrap the application, together with middleware that is added later.
 
     It is outside even of the framework's own middleware, whose plain-text errors become
     problem documents too. Nothing is raised to the server, which would close the
     connection and fail the client's next request. `timeout` is in seconds. Once `draining`
-    is set, responses tell clients to close their connections, and so to leave.
+    is set, responses tell clients to close their connections, and so to leave. Requests for
+    `probes`, which are paths, are logged at INFO only if they fail.
     """
     build = app.build_middleware_stack
 
     def build_with_boundary() -> ASGIApp:
         return CorrelationIdMiddleware(
-            RequestBoundary(build(), app, timeout, draining),
+            RequestBoundary(build(), app, timeout, draining, probes),
             validator=lambda value: REQUEST_ID.fullmatch(value) is not None,
         )
 
@@ -63,9 +71,15 @@ class RequestBoundary:
     """Limits the time of a request, responds to unhandled errors, and logs each request."""
 
     def __init__(
-        self, app: ASGIApp, service: FastAPI, timeout: float, draining: threading.Event
+        self,
+        app: ASGIApp,
+        service: FastAPI,
+        timeout: float,
+        draining: threading.Event,
+        probes: Container[str | None],
     ) -> None:
         self.app, self.timeout, self.draining = app, timeout, draining
+        self.probes = probes
         # A browser hides the errors of the boundary too where they lack these headers.
         self.cors = [m for m in service.user_middleware if m.cls is CORSMiddleware]
 
@@ -92,11 +106,14 @@ class RequestBoundary:
                 await exchange.respond(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
             exchange.end()
-            access.info(
+            route = route_path(scope)
+            is_expected = route in self.probes and exchange.status < 400
+            access.log(
+                logging.DEBUG if is_expected else logging.INFO,
                 "request",
                 extra={
                     "method": scope["method"],
-                    "route": getattr(scope.get("route"), "path", None),
+                    "route": route,
                     "status": exchange.status,
                     "duration_ms": round((perf_counter() - start) * 1000, 1),
                 },
@@ -185,8 +202,12 @@ def _is_text(start: Message) -> bool:
 
 
 def _add_defaults(start: Message) -> None:
-    """Add headers that a response does not set itself to its first message."""
-    headers = start["headers"] = list(start.get("headers", ()))
+    """Add headers that a response lacks to its first message, and drop a wrong one."""
+    headers = list(start.get("headers", ()))
+    if start["status"] in WITHOUT_BODY:
+        # The framework's, which announces JSON: clients try to parse it.
+        headers = [header for header in headers if header[0] != b"content-type"]
+    start["headers"] = headers
     names = {name for name, _ in headers}
     headers += [default for default in DEFAULTS if default[0] not in names]
     if b"cache-control" not in names:

@@ -34,6 +34,13 @@ def add_error_handlers(app: FastAPI) -> None:
                 HTTPStatus.PRECONDITION_REQUIRED,
                 "Send the ETag of the version to change in the If-Match header.",
             )
+        # The framework reads a body as JSON only if its header says so.
+        is_body = any(part["loc"][0] == "body" for part in error.errors())
+        if is_body and isinstance(error.body, bytes):
+            return Problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "Send the body as JSON, with the header Content-Type: application/json.",
+            )
         return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The request is not valid.",

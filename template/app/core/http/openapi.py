@@ -1,10 +1,11 @@
-"""The problem documents of every route, in the OpenAPI document."""
+"""What every operation has in common in the OpenAPI document."""
 
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import MISSING, BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.core.http.problems import MEDIA_TYPE, phrase
@@ -17,7 +18,13 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str
-    request_id: str | None = None
+    request_id: str
+
+
+class ConflictDetails(ProblemDetails):
+    """A conflict; `fields` are the columns of the constraint that it violates, if any."""
+
+    fields: list[str] | MISSING = MISSING
 
 
 class InvalidField(BaseModel):
@@ -31,16 +38,26 @@ class InvalidField(BaseModel):
 class InvalidRequest(ProblemDetails):
     """An invalid request, field by field."""
 
-    errors: list[InvalidField] = []
+    errors: list[InvalidField]
+
+
+# The errors that say more than others.
+MODELS: dict[int, type[ProblemDetails]] = {
+    HTTPStatus.CONFLICT: ConflictDetails,
+    HTTPStatus.UNPROCESSABLE_ENTITY: InvalidRequest,
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document the errors of a route: `responses=problems(404, 409)`."""
-    return {status: _response(phrase(status), ProblemDetails) for status in statuses}
+    return {
+        status: _response(phrase(status), MODELS.get(status, ProblemDetails))
+        for status in statuses
+    }
 
 
 def document_problems(app: FastAPI) -> None:
-    """Document every error of the application as a problem document."""
+    """Document every error as a problem document, and parameters as they can be sent."""
     generate = app.openapi
 
     @cache
@@ -49,19 +66,25 @@ def document_problems(app: FastAPI) -> None:
             raise RuntimeError(excess)
         document = generate()
         _, models = models_json_schema(
-            [(ProblemDetails, "serialization"), (InvalidRequest, "serialization")],
+            [(model, "serialization") for model in (ProblemDetails, *MODELS.values())],
             ref_template="#/components/schemas/{model}",
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(models["$defs"])
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        tags = {tag["name"]: tag for tag in document.get("tags", ())}
         for path in document["paths"].values():
             for operation in path.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _without_null(parameter["schema"])
                 responses = operation["responses"]
                 if "422" in responses:
                     responses["422"] = _response("Invalid request", InvalidRequest)
                 responses["default"] = _response("Any other error", ProblemDetails)
+                for tag in operation.get("tags", ()):
+                    tags.setdefault(tag, {"name": tag})
+        document["tags"] = list(tags.values())
         return document
 
     app.openapi = openapi
@@ -70,3 +93,16 @@ def document_problems(app: FastAPI) -> None:
 def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter without null, which no parameter can carry.
+
+    Generated clients would send it as the text "null".
+    """
+    kinds = schema.get("anyOf", [])
+    sent = [kind for kind in kinds if kind != {"type": "null"}]
+    if sent == kinds:
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return (sent[0] if len(sent) == 1 else {"anyOf": sent}) | rest

@@ -15,7 +15,10 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Problem(Response):
-    """A response that describes an error; a 503 says when to try again."""
+    """A response that describes an error; a 503 says when to try again.
+
+    A 422 always lists `errors`: clients that are generated rely on the list.
+    """
 
     media_type = MEDIA_TYPE
 
@@ -38,6 +41,8 @@ class Problem(Response):
             "request_id": correlation_id.get(),
             **members,
         }
+        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            content.setdefault("errors", [])
         # As ASCII: text that came from the client may not be encodable otherwise.
         super().__init__(json.dumps(content).encode(), status, headers)
 

@@ -1,4 +1,4 @@
-"""The router of a feature."""
+"""The router of a feature, and the route of a request."""
 
 from fastapi import APIRouter
 from starlette.routing import Match
@@ -19,3 +19,10 @@ class FeatureRouter(APIRouter):
         if self.prefix.partition("{")[0] not in scope["path"]:
             return Match.NONE, {}
         return super().matches(scope)
+
+
+def route_path(scope: Scope) -> str | None:
+    """Return the path of the route of a request, with the prefixes of all its routers."""
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    route = context or scope.get("route")
+    return getattr(getattr(route, "starlette_route", None) or route, "path", None)

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem
+from app.core.http.routing import route_path
 
 INTERNAL_ERROR = 1011  # RFC 6455 §7.4.1
 
@@ -39,7 +40,7 @@ async def run_websocket(
         access.info(
             "websocket",
             extra={
-                "route": getattr(scope.get("route"), "path", None),
+                "route": route_path(scope),
                 "status": socket.status,
                 "code": socket.code,
                 "duration_ms": round((perf_counter() - start) * 1000, 1),
