@@ -88,6 +88,9 @@ def pytest_configure() -> None:
     # What the machine sets for services of its own must not reach the rendered ones.
     for name in ("DATABASE_URL", "ENVIRONMENT", "DEBUG", "VIRTUAL_ENV"):
         os.environ.pop(name, None)
+    # Images set it to stay small. Here, a thousand processes would each compile all they
+    # import.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
