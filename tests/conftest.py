@@ -1,6 +1,8 @@
 """Projects rendered from the working tree, once for each combination of answers."""
 
 import fcntl
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -9,11 +11,20 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import yaml
 from pytest_copie.plugin import Copie
 
 from tests.harness.history import make_history
 from tests.harness.project import ROOT, Project
 from tests.harness.types import Render
+
+QUESTIONS = yaml.safe_load((ROOT / "copier.yml").read_text())
+# Of the questions whose default is no expression.
+DEFAULTS = {
+    name: question["default"]
+    for name, question in QUESTIONS.items()
+    if name[0] != "_" and "{" not in str(question["default"])
+}
 
 # In a shell's background job, Ctrl-C is ignored, and would be by each program of a test. A
 # program does not inherit a handler, but starts with the default.
@@ -32,18 +43,32 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def render(template: Path, copie_session: Copie) -> Render:
-    """Render with the default answers, but for those named. Not to be changed by a test."""
-    projects: dict[frozenset[tuple[str, object]], Project] = {}
+def render(
+    template: Path, copie_session: Copie, tmp_path_factory: pytest.TempPathFactory
+) -> Render:
+    """Render with the default answers, but for those named. Not to be changed by a test.
+
+    What one process of pytest-xdist has rendered, the others use too.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rendered"
+    shared.mkdir(exist_ok=True)
 
     def render(**answers: object) -> Project:
-        key = frozenset(answers.items())
-        if key not in projects:
-            result = copie_session.copy(extra_answers=answers, template_dir=template)
-            if result.exception is not None:
-                raise result.exception
-            projects[key] = Project(result.project_dir)
-        return projects[key]
+        key = json.dumps({**DEFAULTS, **answers}, sort_keys=True)
+        path = shared / hashlib.sha256(key.encode()).hexdigest()[:16]
+        with path.with_suffix(".path").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if not (rendered := file.read()):
+                result = copie_session.copy(
+                    extra_answers=answers, template_dir=template
+                )
+                if result.exception is not None:
+                    raise result.exception
+                rendered = str(result.project_dir)
+                file.write(rendered)
+        return Project(Path(rendered))
 
     return render
 
@@ -51,10 +76,10 @@ def render(template: Path, copie_session: Copie) -> Render:
 @pytest.fixture(scope="session")
 def installed(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """The same, a git repository with its dependencies installed."""
-    projects: dict[frozenset[tuple[str, object]], Project] = {}
+    projects: dict[Path, Project] = {}
 
     def installed(**answers: object) -> Project:
-        key = frozenset(answers.items())
+        key = render(**answers).path
         if key not in projects:
             project = render(**answers).copy(
                 tmp_path_factory.mktemp("installed") / "it"
@@ -115,9 +140,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             "lost no edit and missed no change."
         )
     measured = [
-        (properties.get("promise", ""), properties["measure"])
+        (promise, properties["measure"])
         for report in reports
         if "measure" in (properties := dict(report.user_properties))
+        for promise in [
+            value for name, value in report.user_properties if name == "promise"
+        ]
+        or [""]
     ]
     if measured:
         terminalreporter.write_line("promise  measured")

@@ -5,6 +5,7 @@ import inspect
 import json
 import subprocess
 import tomllib
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -120,16 +121,6 @@ def test_a_description_that_is_not_one_line_is_refused(
     assert not (tmp_path / "project").exists()
 
 
-@pytest.mark.parametrize("name", NAMES_TO_RENDER)
-def test_a_name_is_rendered_exactly(template: Path, tmp_path: Path, name: str) -> None:
-    project = answer(
-        template, tmp_path / "project", project_name=name, project_slug="x"
-    )
-
-    assert setting(project, "APP_TITLE") == name
-    assert readme(project)[0] == name
-
-
 @pytest.mark.parametrize("slug", SLUGS_TO_RENDER)
 def test_a_slug_is_rendered_exactly_and_can_be_resolved(
     template: Path, tmp_path: Path, slug: str
@@ -142,14 +133,24 @@ def test_a_slug_is_rendered_exactly_and_can_be_resolved(
     assert pyproject["project"]["name"] == slug
 
 
-@pytest.mark.parametrize("description", DESCRIPTIONS_TO_RENDER)
-def test_a_description_is_rendered_exactly(
-    template: Path, tmp_path: Path, description: str
+# The names come round again until each description has been rendered.
+@pytest.mark.parametrize(
+    ("name", "description"), zip(cycle(NAMES_TO_RENDER), DESCRIPTIONS_TO_RENDER)
+)
+def test_a_name_and_a_description_are_rendered_exactly(
+    template: Path, tmp_path: Path, name: str, description: str
 ) -> None:
-    project = answer(template, tmp_path / "project", description=description)
+    project = answer(
+        template,
+        tmp_path / "project",
+        project_name=name,
+        project_slug="x",
+        description=description,
+    )
 
+    assert setting(project, "APP_TITLE") == name
     assert setting(project, "APP_DESCRIPTION") == description
-    assert readme(project)[1] == description
+    assert readme(project)[:2] == [name, description]
 
     pyproject = tomllib.loads((project.path / "pyproject.toml").read_text())
     assert pyproject["project"]["description"] == description

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness.combinations import ALL, PAIRWISE, name
+from tests.harness.combinations import ALL, LICENSES, PAIRWISE, name
 from tests.harness.project import Project
 from tests.harness.types import Render
 
@@ -80,11 +80,11 @@ def test_importing_the_service_opens_no_connection(
     )
 
 
-@every_combination
-def test_the_license_is_the_one_that_was_chosen(
-    render: Render, answers: dict[str, object]
+@pytest.mark.parametrize("license", LICENSES)
+def test_the_license_is_the_one_that_was_chosen_and_changes_nothing_else(
+    render: Render, license: str
 ) -> None:
-    project = render(**answers)
+    project, other = render(license=license), render(license="MIT")
     texts = {
         "MIT": "MIT License",
         "Apache-2.0": "Apache License",
@@ -94,12 +94,18 @@ def test_the_license_is_the_one_that_was_chosen(
     text = (project.path / "LICENSE").read_text()
     metadata = tomllib.loads((project.path / "pyproject.toml").read_text())["project"]
 
-    assert [key for key, words in texts.items() if words in text] == [
-        answers["license"]
-    ]
-    assert metadata["license"].removeprefix("LicenseRef-").lower() == (
-        str(answers["license"]).lower()
-    )
+    assert [key for key, words in texts.items() if words in text] == [license]
+    assert metadata["license"].removeprefix("LicenseRef-").lower() == license.lower()
+    assert project.files() == other.files()
+    changed = {
+        line
+        for path in project.files()
+        if path.name not in ("LICENSE", ".copier-answers.yml")
+        for line in {*(project.path / path).read_text().splitlines()}
+        ^ {*(other.path / path).read_text().splitlines()}
+    }
+    for line in changed:
+        assert re.search(f'"(LicenseRef-)?({license}|MIT)"', line, re.IGNORECASE), line
 
 
 def test_without_the_example_nothing_speaks_of_it(render: Render) -> None:

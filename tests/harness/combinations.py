@@ -1,29 +1,31 @@
 """The combinations of answers: all of them, and a set that covers the pairs that matter."""
 
+from collections.abc import Iterable
 from itertools import product
 
 from allpairspy import AllPairs
 
+LICENSES = ["MIT", "Apache-2.0", "proprietary"]
 ANSWERS: dict[str, list[object]] = {
-    "license": ["MIT", "Apache-2.0", "proprietary"],
     "example": [True, False],
     "ci": ["github", "gitlab", "none"],
     "kubernetes": [True, False],
 }
 
-ALL = [dict(zip(ANSWERS, values, strict=True)) for values in product(*ANSWERS.values())]
-# The license is a text and a word in the metadata, which meet nothing of the others: each
-# license once with each example; and of the others, each pair of answers.
-FEATURES = ["example", "ci", "kubernetes"]
-PAIRWISE = [
-    {
-        "license": ANSWERS["license"][number // 2],
-        **dict(zip(FEATURES, values, strict=True)),
-    }
-    for number, values in enumerate(
-        sorted(AllPairs([ANSWERS[feature] for feature in FEATURES]), key=lambda v: v[1])
-    )
-]
+
+def with_licenses(combinations: Iterable[Iterable[object]]) -> list[dict[str, object]]:
+    """Return the combinations as answers, each with one of the licenses in turn.
+
+    A license is a text and a word in three files, which a test of its own shows.
+    """
+    return [
+        {"license": LICENSES[number % len(LICENSES)], **dict(zip(ANSWERS, values))}
+        for number, values in enumerate(combinations)
+    ]
+
+
+ALL = with_licenses(product(*ANSWERS.values()))
+PAIRWISE = with_licenses(AllPairs(list(ANSWERS.values())))
 
 
 def name(combination: dict[str, object]) -> str:

@@ -27,6 +27,8 @@ import asyncpg
 from alembic.command import upgrade
 from alembic.script import ScriptDirectory
 
+# Bytecode of a file that has the same size and was written in the same second is reused.
+sys.dont_write_bytecode = True
 sys.path.insert(0, "scripts")
 from lint_migrations import lint
 from migration_run import ALEMBIC, empty_database, settings

@@ -7,36 +7,55 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.combinations import PAIRWISE, name
 from tests.harness.project import Project, free_port, wait_for_reload
 from tests.harness.types import Render
 
 IN_SERVICE = Path(__file__).parent / "in_service"
-# One for each combination of the answers that render tests.
-TESTED = list(
-    {(each["example"], each["kubernetes"]): each for each in PAIRWISE}.values()
-)
 UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
 
 
+def pythons() -> list[str]:
+    """Return the versions of Python on this machine that a service supports."""
+    command = ["uv", "python", "list", "--only-installed", "--output-format", "json"]
+    listed = subprocess.run(command, check=True, capture_output=True).stdout
+    minors = {
+        (version["version_parts"]["major"], version["version_parts"]["minor"])
+        for version in json.loads(listed)
+        if version["implementation"] == "cpython"
+    }
+    return [f"{major}.{minor}" for major, minor in sorted(minors) if minor >= 11]
+
+
+# Each answer that renders tests or leaves them out, without the pairs: no test of one
+# concerns another.
+EVERYTHING = {"example": True, "ci": "github", "kubernetes": True}
+NOTHING = {"example": False, "ci": "none", "kubernetes": False}
+
+
 @pytest.mark.promise(22)
-@pytest.mark.parametrize("answers", PAIRWISE, ids=name)
+@pytest.mark.promise(24)
+@pytest.mark.parametrize("python", pythons())
+@pytest.mark.parametrize(
+    "answers", [EVERYTHING, NOTHING], ids=["everything", "nothing"]
+)
 def test_a_rendered_service_passes_its_own_checks_and_serves(
-    installed: Render,
+    render: Render,
+    tmp_path: Path,
     answers: dict[str, object],
+    python: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    project = installed(**answers)
+    project = render(**answers).copy(tmp_path / "project")
+    project.git("init", "--quiet")
+    project.run("uv", "sync", "--quiet", "--python", python)
 
     for command in ("ruff check", "ruff format --check", "ty check"):
         project.run(*command.split())
     with project.serve() as client:
         if answers["example"]:
             client.post("/items", json={"name": "Kept"})
-        # Beside the running service, whose rows they must not touch. What the answers to
-        # the other questions render has no tests of its own.
-        if answers in TESTED:
-            project.run("pytest", "-W", "error", "-n", "2")
+        # Beside the running service, whose rows they must not touch.
+        project.run("pytest", "-W", "error", "-n", "2")
         if answers["example"]:
             (kept,) = client.get("/items").json()["items"]
             record_property("measure", f"Of 1 row, its tests left “{kept['name']}”.")
@@ -70,28 +89,6 @@ def test_the_oldest_dependencies_that_are_allowed_suffice(
     project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
 
     project.run("pytest", "-W", "error", "-n", "2")
-
-
-@pytest.mark.promise(24)
-def test_a_service_works_on_every_python_of_this_machine(
-    render: Render, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    command = ["uv", "python", "list", "--only-installed", "--output-format", "json"]
-    listed = subprocess.run(command, check=True, capture_output=True).stdout
-    minors = {
-        (version["version_parts"]["major"], version["version_parts"]["minor"])
-        for version in json.loads(listed)
-        if version["implementation"] == "cpython"
-    }
-    tried = [f"{major}.{minor}" for major, minor in sorted(minors) if minor >= 11]
-
-    for python in tried:
-        project = render().copy(tmp_path / python)
-        project.run("uv", "sync", "--quiet", "--python", python)
-        project.run("pytest", "-W", "error", "-n", "2")
-
-    record_property("measure", f"The tests of a service pass on {', '.join(tried)}.")
-    assert tried
 
 
 def test_stored_rows_survive_a_restart(installed: Render) -> None:

@@ -1,6 +1,7 @@
 """`scripts/update-from-template` on a developer's machine loses no edit under any settings."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,18 +27,23 @@ SCRIPT = "scripts/update-from-template"
 HOOK = """#!/bin/sh
 sed -i.old "s/# /#/" $(git ls-files '*.py') && git add --update
 """
-# Settings with which a plain `copier update` loses edits, or hides or invents conflicts.
-SETTINGS = {
-    "a global ignore file": ("core.excludesFile", ".env.*\napp/core/\n"),
-    "a global attributes file": ("core.attributesFile", "* -diff\n"),
-    "line endings by attributes": ("core.attributesFile", "*.py text eol=crlf\n"),
-    "line endings of Windows": ("core.autocrlf", "true"),
-    "whitespace is an error": ("apply.whitespace", "error"),
-    "whitespace is fixed": ("apply.whitespace", "fix"),
-    "global hooks": ("core.hooksPath", HOOK),
-    "a template directory": ("init.templateDir", ".env.*\n"),
-    "untracked files are hidden": ("status.showUntrackedFiles", "no"),
-}
+# Settings with which a plain `copier update` loses edits, or hides or invents conflicts,
+# of two developers who have as many of them as exclude no other.
+SETTINGS = [
+    {
+        "core.excludesFile": ".env.*\napp/core/\n",
+        "core.attributesFile": "* -diff\n",
+        "core.autocrlf": "true",
+        "apply.whitespace": "error",
+        "core.hooksPath": HOOK,
+        "init.templateDir": ".env.*\n",
+        "status.showUntrackedFiles": "no",
+    },
+    {
+        "core.attributesFile": "*.py text eol=crlf\n",
+        "apply.whitespace": "fix",
+    },
+]
 
 
 @pytest.fixture
@@ -82,32 +88,33 @@ def conflict(project: Project) -> None:
     commit(project)
 
 
-def configuration(directory: Path, name: str, value: str) -> dict[str, str]:
-    """Return the environment of a developer whose git has one setting."""
+def configuration(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a developer whose git has these settings."""
     files = {
         "core.excludesFile": "patterns",
-        "core.attributesFile": "patterns",
+        "core.attributesFile": "attributes",
         "core.hooksPath": "hooks/pre-commit",
         "init.templateDir": "files/info/exclude",
     }
-    if name in files:
-        file = directory / files[name]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(value)
-        file.chmod(0o755)
-        value = str(directory / Path(files[name]).parts[0])
     path = directory / "gitconfig"
-    subprocess.run(["git", "config", "--file", path, name, value], check=True)
+    for name, value in settings.items():
+        if name in files:
+            file = directory / files[name]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(value)
+            file.chmod(0o755)
+            value = str(directory / Path(files[name]).parts[0])
+        subprocess.run(["git", "config", "--file", path, name, value], check=True)
     return {"GIT_CONFIG_GLOBAL": str(path)}
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("settings", SETTINGS, ids=["many", "the others"])
 def test_no_setting_of_one_developer_s_git_loses_an_edit(
-    project: Project, tmp_path: Path, setting: str
+    project: Project, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     work = edit(project)
     commit(project)
-    environment = configuration(tmp_path, *SETTINGS[setting])
+    environment = configuration(tmp_path, settings)
     # Check the files out under the setting, a while ago: git compares the contents of a
     # file again if its index was written in the same second.
     files = "git ls-files -z | xargs -0"
@@ -128,7 +135,7 @@ def test_a_conflict_is_listed_even_if_git_hides_untracked_files(
 ) -> None:
     work = edit(project)
     conflict(project)
-    hidden = configuration(tmp_path, "status.showUntrackedFiles", "no")
+    hidden = configuration(tmp_path, {"status.showUntrackedFiles": "no"})
 
     output = update(project, check=False, **hidden)
 
@@ -170,7 +177,7 @@ def test_work_that_is_not_committed_is_refused(
         file.write("# ours\n")
     before = {name: (project.path / name).read_bytes() for name in project.files()}
 
-    environment = configuration(tmp_path, "core.excludesFile", ".env.*\n")
+    environment = configuration(tmp_path, {"core.excludesFile": ".env.*\n"})
     output = update(project, check=False, **environment)
 
     assert output.startswith("Commit or stash your work before you update:\n")
@@ -236,7 +243,7 @@ def test_a_shallow_clone_in_a_larger_repository_without_a_name_is_updated(
     work = Work(Project(clone.path / "services" / "privacy"))
     work.texts = edited.texts
 
-    environment = configuration(tmp_path, "user.useConfigOnly", "true")
+    environment = configuration(tmp_path, {"user.useConfigOnly": "true"})
     output = update(work.project, **environment)
 
     assert f"Updated to v{TOMORROW}." in output
