@@ -15,6 +15,7 @@ import yaml
 from pytest_copie.plugin import Copie
 
 from tests.harness.history import make_history
+from tests.harness.processes import once, shared_directory
 from tests.harness.project import ROOT, Project
 from tests.harness.types import Render
 
@@ -46,29 +47,21 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def render(
     template: Path, copie_session: Copie, tmp_path_factory: pytest.TempPathFactory
 ) -> Render:
-    """Render with the default answers, but for those named. Not to be changed by a test.
-
-    What one process of pytest-xdist has rendered, the others use too.
-    """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rendered"
-    shared.mkdir(exist_ok=True)
+    """Render with the default answers, but for those named. Not to be changed by a test."""
+    directory = shared_directory(tmp_path_factory, "rendered")
 
     def render(**answers: object) -> Project:
         key = json.dumps({**DEFAULTS, **answers}, sort_keys=True)
-        path = shared / hashlib.sha256(key.encode()).hexdigest()[:16]
-        with path.with_suffix(".path").open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            if not (rendered := file.read()):
+        path = directory / hashlib.sha256(key.encode()).hexdigest()
+        with once(path) as is_first:
+            if is_first:
                 result = copie_session.copy(
                     extra_answers=answers, template_dir=template
                 )
                 if result.exception is not None:
                     raise result.exception
-                rendered = str(result.project_dir)
-                file.write(rendered)
-        return Project(Path(rendered))
+                path.symlink_to(result.project_dir)
+        return Project(path.resolve())
 
     return render
 
@@ -95,7 +88,9 @@ def installed(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Rende
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The template's repository with all of its versions, as Copier sees them."""
-    return make_history(tmp_path_factory.mktemp("history") / "template")
+    path = shared_directory(tmp_path_factory, "history") / "template"
+    with once(path) as is_first:
+        return make_history(path) if is_first else Project(path)
 
 
 @pytest.fixture

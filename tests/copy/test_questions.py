@@ -135,7 +135,7 @@ def test_a_slug_is_rendered_exactly_and_can_be_resolved(
 
 # The names come round again until each description has been rendered.
 @pytest.mark.parametrize(
-    ("name", "description"), zip(cycle(NAMES_TO_RENDER), DESCRIPTIONS_TO_RENDER)
+    ("name", "description"), [*zip(cycle(NAMES_TO_RENDER), DESCRIPTIONS_TO_RENDER)]
 )
 def test_a_name_and_a_description_are_rendered_exactly(
     template: Path, tmp_path: Path, name: str, description: str

@@ -19,7 +19,10 @@ def with_licenses(combinations: Iterable[Iterable[object]]) -> list[dict[str, ob
     A license is a text and a word in three files, which a test of its own shows.
     """
     return [
-        {"license": LICENSES[number % len(LICENSES)], **dict(zip(ANSWERS, values))}
+        {
+            "license": LICENSES[number % len(LICENSES)],
+            **dict(zip(ANSWERS, values, strict=True)),
+        }
         for number, values in enumerate(combinations)
     ]
 

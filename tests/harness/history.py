@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from tests.harness.processes import once
 from tests.harness.project import ROOT, Project
 
 RELEASES: dict[str, str] = tomllib.loads(
@@ -123,12 +124,13 @@ def start(history: Project, path: Path, version: str, **answers: object) -> Proj
     arguments = {**ANSWERS, **answers}
     key = " ".join([version, *(f"{name}={value}" for name, value in arguments.items())])
     rendered = Project(history.path.parent / key.replace("/", "-"))
-    if not rendered.path.exists():
-        rendered.path.mkdir()
-        data = [f"--data={name}={value}" for name, value in arguments.items()]
-        ref = f"--vcs-ref=v{version}"
-        copy = ("copy", "--defaults", "--quiet", ref, *data, history.path, ".")
-        copier(rendered, *copy)
+    with once(rendered.path) as is_first:
+        if is_first:
+            rendered.path.mkdir()
+            data = [f"--data={name}={value}" for name, value in arguments.items()]
+            ref = f"--vcs-ref=v{version}"
+            copy = ("copy", "--defaults", "--quiet", ref, *data, history.path, ".")
+            copier(rendered, *copy)
     return rendered.copy(path)
 
 

@@ -1,7 +1,6 @@
 """A year in the life of a team that works on a rendered service."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.harness.project import Project
@@ -376,19 +375,3 @@ def a_year(work: Work) -> None:
         has_its_own_image_and_pipeline,
     ):
         edit(work)
-
-
-EDITS: list[Callable[[Work], None]] = [
-    nothing,
-    add_a_feature,
-    add_a_setting,
-    change_the_pool,
-    add_dependencies,
-    extend_the_application,
-    write_its_own_words,
-    patch_by_hand,
-    delete_files_of_the_template,
-    extend_the_pipeline,
-    has_its_own_image_and_pipeline,
-    a_year,
-]

@@ -34,7 +34,7 @@ import logging
 from app.core.logging import configure_logging
 
 configure_logging()
-for name in ("app.items", "other"):
+for name in ("app.lamps", "other"):
     for level in ("debug", "info", "warning"):
         getattr(logging.getLogger(name), level)("%s says %s", name, level)
 """
@@ -77,5 +77,5 @@ def test_the_level_is_a_setting_and_debug_is_for_the_service_alone(
 ) -> None:
     lines = run(LOG_ALL, DEBUG=debug, LOG_LEVEL=level).stderr
 
-    assert re.findall(r"app\.items says (\w+)", lines) == ours
+    assert re.findall(r"app\.lamps says (\w+)", lines) == ours
     assert re.findall(r"other says (\w+)", lines) == others
