@@ -1,6 +1,6 @@
 """Copies a feature of this service, such as the example, under another name.
 
-uv run python scripts/new_feature.py order --like item
+uv run python scripts/new_feature.py desk --like lamp
 """
 
 import argparse

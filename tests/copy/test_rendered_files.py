@@ -14,6 +14,7 @@ from tests.harness.project import Project
 from tests.harness.types import Render
 
 PAGES = {
+    "code.py",
     "compiled_pages.py",
     "openapi.json",
     "api_changes.py",

@@ -62,7 +62,7 @@ class Renaming:
         self._longest = max(map(len, self._names))
 
     def __call__(self, text: str, *, prose: bool = False) -> str:
-        """Return the text with the new name: "line items" in prose, else `line_items`."""
+        """Return the text with the new name: "floor lamps" in prose, else `floor_lamps`."""
         words = list(WORD.finditer(text))
         result, copied, index = "", 0, 0
         while index < len(words):
