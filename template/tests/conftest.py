@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import NullPool, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from starlette.types import Receive, Scope, Send
 
 from app import models
 from app.core.config import settings
@@ -161,10 +162,28 @@ async def committing_client() -> AsyncGenerator[AsyncClient]:
 
 @asynccontextmanager
 async def client_of(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """Give a client of an application, also of one that a test makes for itself."""
-    transport = ASGITransport(app)
-    async with AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
+    """Start an application, also one that a test makes for itself, and give a client.
+
+    The application stops at the end. Its requests have the state that its lifespan yields.
+    """
+    async with running(app) as state:
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": {**state}}, receive, send)
+
+        transport = ASGITransport(with_state)
+        async with AsyncClient(transport=transport, base_url="http://test") as client:
+            yield client
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncGenerator[Mapping[str, Any]]:
+    """Run the lifespan of an application, and give the state for its requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        # It would close the connections, which all tests share.
+        patch.setattr(engine.sync_engine, "dispose", lambda *_, **__: None)
+        async with app.router.lifespan_context(app) as state:
+            yield state or {}
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ OLD_ANCHORS = {
     """,
 }
 
+ANCHOR = "Yours from here on: an update changes only what is above this line."
 PROMISE = r"(?m)^@pytest\.mark\.promise\(([0-9]+)\)$"
 
 
@@ -355,6 +356,89 @@ def test_removing_the_example_by_hand_equals_rendering_without_it(
     for path in sorted(paths):
         expected = (without.path / path).read_text()
         assert (project.path / path).read_text() == expected, path
+
+
+# The imports that the how-to leaves out, for each of its blocks about a shared client.
+RATES = {
+    "app/rates/routes.py": """
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from httpx2 import AsyncClient
+
+from app.core.config import settings
+from app.core.http.openapi import problems
+from app.core.http.routing import FeatureRouter
+from app.rates import service
+from app.rates.schemas import Rate
+""",
+    "app/rates/service.py": """
+from http import HTTPStatus
+
+from httpx2 import AsyncClient, HTTPError
+
+from app.core.errors import ServiceError
+from app.rates.schemas import Rate
+""",
+    "tests/rates/test_rates.py": """
+import pytest
+from httpx2 import AsyncClient, MockTransport, Response
+
+from app.main import app
+from app.rates.routes import get_bank
+""",
+}
+RATE_SCHEMA = """
+from decimal import Decimal
+
+from pydantic import BaseModel
+
+
+class Rate(BaseModel):
+    rate: Decimal
+"""
+UNAVAILABLE = """
+
+async def test_a_bank_that_is_down_is_a_503(client: AsyncClient) -> None:
+    response = await client.get("/rates/usd")
+
+    assert response.status_code == 503
+    assert response.json()["detail"] == "The bank is unavailable."
+"""
+
+
+def test_a_client_that_features_share_is_there_in_the_tests_too(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = installed().copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    shown = blocks(section(HOW_TO, "Share a client"), "python")
+    texts = {
+        path: f"{imports}\n\n{block}"
+        for (path, imports), block in zip(RATES.items(), shown, strict=True)
+    }
+    texts["app/rates/schemas.py"] = RATE_SCHEMA
+    texts["tests/rates/test_rates.py"] += UNAVAILABLE
+    for path, text in texts.items():
+        (project.path / path).parent.mkdir(exist_ok=True)
+        (project.path / path).write_text(text)
+    config = project.path / "app/core/config.py"
+    setting = f'{ANCHOR}\n    BANK_URL: str = "http://127.0.0.1:1"\n'
+    config.write_text(config.read_text().replace(f"{ANCHOR}\n", setting))
+    api = project.path / "app/api.py"
+    api.write_text(
+        f"from app.rates import routes as rates\n{api.read_text()}"
+        "router.include_router(rates.router)\n"
+    )
+    environment = {"PYTHONPATH": str(project.path)}
+
+    project.run("ruff", "format", "--quiet")
+    project.run("ruff", "check", "--fix", "--quiet")
+    project.run("ty", "check")
+
+    project.run("pytest", "-q", "tests/rates", "tests/items", **environment)
 
 
 def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:
