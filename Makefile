@@ -7,17 +7,25 @@ export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache/uv
 export PIP_CACHE_DIR ?= $(CURDIR)/.tools/cache/pip
 export npm_config_cache ?= $(CURDIR)/.tools/cache/npm
 export UV_PYTHON_DOWNLOADS ?= never
+# Behind a proxy that inspects TLS, one variable is enough: uv has it from the environment.
+ifdef SSL_CERT_FILE
+export PIP_CERT ?= $(SSL_CERT_FILE)
+endif
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
+PORT ?= 8000
+EXPLAIN = { echo "A download failed. Behind a proxy that inspects TLS, set SSL_CERT_FILE \
+	to the CA certificate of the proxy, and try again." >&2; exit 1; }
 PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
 .PHONY: benchmark benchmark-generation benchmark-routing release wrk
 
-# Renders the template with its default answers and serves the result until Ctrl-C.
+# Renders the template with its default answers and serves the result until Ctrl-C. For
+# another port: make demo PORT=8001
 demo: .demo
-	cd .demo && exec ../$(UV) run --quiet dev
+	cd .demo && exec ../$(UV) run --quiet dev --port $(PORT)
 
 # Renders the template, starts the service, sends it a few requests, and stops it.
 smoke: .demo
@@ -67,10 +75,13 @@ benchmark-routing: .demo
 .PHONY: .demo
 .demo: $(UV)
 	rm -rf .demo
+	$(COPIER) --version > /dev/null || $(EXPLAIN)
 	$(COPIER) copy --defaults --quiet --vcs-ref HEAD "$(CURDIR)" .demo
+	cd .demo && ../$(UV) sync --quiet || $(EXPLAIN)
 
 $(UV):
-	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12'
+	python3 -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.12' \
+		|| $(EXPLAIN)
 
 # The only program that is not available as a Python package.
 wrk:

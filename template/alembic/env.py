@@ -147,6 +147,10 @@ def explain_errors() -> Generator[None]:
         yield
     except UserWarning as warning:
         raise CommandError(f"alembic/versions is inconsistent: {warning}") from None
+    except KeyboardInterrupt:
+        raise CommandError(
+            "Interrupted: revisions that were complete stay applied"
+        ) from None
     except CommandError as error:
         if isinstance(error.__cause__, MultipleHeads):
             raise CommandError(

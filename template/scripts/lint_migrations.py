@@ -7,6 +7,7 @@ import argparse
 import logging
 import re
 import sys
+import warnings
 from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
@@ -33,8 +34,12 @@ def main() -> int:
     files = {file.resolve(): file for file in parser.parse_args().files}
     logging.disable(logging.INFO)
     directory = ScriptDirectory.from_config(ALEMBIC)
-    # In the order in which they run.
-    revisions = reversed([*directory.walk_revisions()])
+    try:
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            # In the order in which they run.
+            revisions = reversed([*directory.walk_revisions()])
+    except UserWarning as warning:
+        parser.error(f"alembic/versions is inconsistent: {warning}")
     to_lint = {
         path: revision
         for revision in revisions

@@ -21,7 +21,7 @@ from tests.harness.pages import (
     section,
     steps,
 )
-from tests.harness.project import ROOT, Project, wait_for_reload
+from tests.harness.project import ROOT, Project, free_port, wait_for_reload
 from tests.harness.types import Render
 
 # What a person has: without the environment that these tests run in.
@@ -267,12 +267,28 @@ def test_smoke_renders_serves_and_asks(clone: Project) -> None:
     assert "GET /items → 200" in output
 
 
-@pytest.mark.usefixtures("port_8000")
-def test_demo_serves_until_ctrl_c(clone: Project) -> None:
-    with clone.serve("make", "demo", port=8000, PATH=SYSTEM_PATH) as client:
+def test_demo_serves_at_the_port_that_is_chosen_until_ctrl_c(clone: Project) -> None:
+    port = free_port()
+    command = ("make", "demo", f"PORT={port}")
+
+    with clone.serve(*command, port=port, PATH=SYSTEM_PATH) as client:
         assert client.get("/items").json() == {"items": [], "next": None}
         assert client.get("/docs").status_code == 200
     assert "Application shutdown complete" in (clone.path / "output.txt").read_text()
+
+
+def test_a_failed_download_says_what_to_do_behind_a_proxy(clone: Project) -> None:
+    environment = {"PIP_CERT": None, "SSL_CERT_FILE": "/proxy.pem"}
+    show = ("--eval", "show: ; @echo $$PIP_CERT", "show")
+
+    certificate = clone.run("make", *show, **environment).stdout
+    failed = clone.run(
+        *("make", ".tools/bin/uv"), check=False, PIP_NO_INDEX="1", PIP_FIND_LINKS=""
+    )
+
+    assert certificate == "/proxy.pem\n"
+    assert failed.returncode != 0
+    assert "set SSL_CERT_FILE to the CA certificate of the proxy" in failed.stdout
 
 
 @pytest.mark.usefixtures("port_8000")

@@ -1,13 +1,15 @@
 """The rendered service, installed and used as its team uses it."""
 
 import json
+import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.project import Project, free_port, wait_for_reload
+from tests.harness.project import Project, free_port, wait_for_reload, wait_until
 from tests.harness.types import Render
 
 IN_SERVICE = Path(__file__).parent / "in_service"
@@ -139,13 +141,29 @@ def test_every_documented_operation_succeeds(
     record_property("measure", f"{len(documented)} documented operations, all 2xx.")
 
 
+# Open while the code changes: it must not hold up the reload.
+STREAM = """
+import asyncio
+from fastapi.sse import EventSourceResponse
+
+@app.get("/ticks", response_class=EventSourceResponse)
+async def ticks() -> AsyncGenerator[str]:
+    while True:
+        yield "tick"
+        await asyncio.sleep(0.1)
+"""
+
+
 def test_the_service_reloads_when_its_code_changes(
     installed: Render, tmp_path: Path
 ) -> None:
     project = with_environment_of(installed(), tmp_path)
     main = project.path / "app" / "main.py"
+    with main.open("a") as file:
+        file.write(STREAM)
 
-    with project.serve() as client:
+    with project.serve() as client, client.stream("GET", "/ticks") as stream:
+        assert next(stream.iter_lines())
         main.write_text(main.read_text().replace('"/redoc"', '"/other"'))
         wait_for_reload(lambda: client.get("/other").status_code == 200)
 
@@ -168,6 +186,77 @@ def test_an_unreachable_database_is_named_without_its_password(
     assert "me:***@127.0.0.1:1/none cannot be used" in result.stdout
     assert "s3cret" not in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_a_port_in_use_is_named_before_any_url(installed: Render) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = installed().run(
+            *("dev", "--port", port), check=False, DATABASE_URL=UNREACHABLE
+        )
+    invalid = installed().run(
+        *("dev", "--port", "99999"), check=False, DATABASE_URL=UNREACHABLE
+    )
+
+    assert result.returncode == invalid.returncode == 1
+    assert result.stdout.startswith(f"Cannot listen on port {port} of 127.0.0.1:")
+    assert invalid.stdout.startswith("Cannot listen on port 99999 of 127.0.0.1:")
+    assert result.stdout.count("\n") == invalid.stdout.count("\n") == 1
+
+
+def test_ctrl_c_at_the_start_is_no_traceback(installed: Render, tmp_path: Path) -> None:
+    project = with_environment_of(installed(), tmp_path)
+    started = project.path / ".local" / "postgres" / "users"
+
+    # Ends with Ctrl-C as soon as it waits for its PostgreSQL.
+    with project.start("dev") as process:
+        wait_until(started.exists)
+
+    assert process.returncode == -signal.SIGINT
+    assert (project.path / "output.txt").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dev",),
+        ("alembic", "upgrade", "head"),
+        ("pytest", "-q"),
+        ("python", "scripts/lint_migrations.py", "alembic/versions/none.py"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_directory_that_the_local_postgres_cannot_use_is_a_sentence(
+    installed: Render, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    project = installed().copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    (project.path / ".local").touch()
+
+    result = project.run(*command, check=False, PYTHONPATH=str(project.path))
+
+    assert result.returncode != 0
+    assert result.stdout.splitlines()[-1].startswith(
+        f"The local PostgreSQL cannot use {project.path / '.local' / 'postgres'}: "
+    )
+    assert "Traceback" not in result.stdout
+
+
+def test_a_revision_that_is_missing_is_a_sentence(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = installed().copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    first, missing, _ = sorted((project.path / "alembic" / "versions").glob("*.py"))
+    missing.unlink()
+    lint = ("python", "scripts/lint_migrations.py", str(first))
+
+    for command in (("alembic", "upgrade", "head"), lint):
+        result = project.run(*command, check=False, PYTHONPATH=str(project.path))
+
+        assert result.returncode != 0
+        assert "alembic/versions is inconsistent: Revision" in result.stdout
+        assert "Traceback" not in result.stdout
 
 
 def test_a_database_that_is_not_there_is_named_in_a_sentence(

@@ -58,6 +58,9 @@ def configure_logging() -> None:
             "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else warning},
             # SQLAlchemy logs under the name of the pool's class, which is ours.
             "app.core.db.pool": {"level": warning},
+            # They announce what is not news to anybody.
+            "alembic.runtime.plugins": {"level": warning},
+            "watchfiles": {"level": warning},
         },
     }
     logging.config.dictConfig(config)

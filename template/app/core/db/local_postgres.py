@@ -49,6 +49,16 @@ def start(root: Path = ROOT) -> str:
     SystemExit with a sentence that says what to do.
     """
     programs()
+    try:
+        return _join(root)
+    except OSError as error:
+        raise SystemExit(
+            f"The local PostgreSQL cannot use {root}: {error.strerror or error}. "
+            "Make this directory writable, or set DATABASE_URL."
+        ) from None
+
+
+def _join(root: Path) -> str:
     root.mkdir(parents=True, exist_ok=True)
     # Never closed: the kernel drops the lock when this process ends. See `_supervise`.
     users = os.open(root / "users", os.O_RDWR | os.O_CREAT, 0o600)
