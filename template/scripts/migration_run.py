@@ -119,7 +119,7 @@ def empty_database() -> Generator[None]:
     try:
         asyncio.run(_execute(url, f"CREATE DATABASE {name}"))
         settings.DATABASE_URL = url.set(database=name)
-        asyncio.run(_execute(settings.DATABASE_URL, WATCH))
+        asyncio.run(_execute(_watching(settings.DATABASE_URL), WATCH))
         yield
     except (OSError, DBAPIError, asyncpg.PostgresError) as error:
         raise SystemExit(
@@ -138,7 +138,7 @@ def run(revision: Script) -> Run:
     try:
         for before in to_tuple(revision.down_revision, default=()):
             upgrade(ALEMBIC, before)
-        asyncio.run(_execute(settings.DATABASE_URL, WATCH_TABLES))
+        asyncio.run(_execute(_watching(settings.DATABASE_URL), WATCH_TABLES))
         with _recording(revision, result.statements):
             upgrade(ALEMBIC, revision.revision)
     except Exception as error:  # noqa: BLE001 - A revision may raise anything.
@@ -169,6 +169,17 @@ def _line(revision: Script, frames: Iterable[tuple[FrameType, int]]) -> int | No
     return next(lines, None)
 
 
+def _watching(url: URL) -> URL:
+    """Return the URL for watching: on the local PostgreSQL, that of its superuser."""
+    host = str(url.query.get("host"))
+    if not host.startswith("/"):
+        return url
+    # Imported here because the module does not run on Windows.
+    from app.core.db.local_postgres import SUPERUSER, sockets_of
+
+    return url.set(username=SUPERUSER) if host == str(sockets_of()) else url
+
+
 async def _execute(url: URL, script: str) -> None:
     async with _connect(url) as connection:
         await connection.execute(script)
@@ -176,7 +187,7 @@ async def _execute(url: URL, script: str) -> None:
 
 async def _effects(statements: list[Statement]) -> list[Effect]:
     by_sql = {statement.sql: statement for statement in statements}
-    async with _connect(settings.DATABASE_URL) as connection:
+    async with _connect(_watching(settings.DATABASE_URL)) as connection:
         return [
             Effect(by_sql[command], relation, lock)
             for command, relation, lock in await connection.fetch(EFFECTS)

@@ -35,6 +35,20 @@ async def main():
 asyncio.run(main())
 """
 
+AS_THE_SERVICE = """
+import asyncio, sys, asyncpg
+from app.core.config import settings
+url = settings.DATABASE_URL
+async def main():
+    connection = await asyncpg.connect(
+        host=url.query["host"], port=5432, user=url.username, database=url.database
+    )
+    await connection.execute(sys.argv[1])
+    print(await connection.fetchval(sys.argv[2]))
+    await connection.close()
+asyncio.run(main())
+"""
+
 
 @pytest.fixture
 def project(installed: Render, tmp_path: Path) -> Generator[Project]:
@@ -101,6 +115,63 @@ def test_processes_of_one_checkout_share_a_server(project: Project) -> None:
         first, second = run(project, QUERY), run(project, QUERY)
 
     assert first == second
+
+
+def test_row_level_security_and_grants_apply_to_the_service(project: Project) -> None:
+    prepare = """
+        CREATE TABLE invoice (tenant int);
+        INSERT INTO invoice VALUES (1), (2);
+        ALTER TABLE invoice ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+        CREATE POLICY own ON invoice USING (tenant = 1);
+        CREATE ROLE auditor;
+        GRANT auditor TO CURRENT_USER;
+        GRANT SELECT ON invoice TO auditor;
+        SET ROLE auditor;
+    """
+    result = (
+        "SELECT format('%s %s', count(*), has_table_privilege('invoice', 'INSERT'))"
+        " FROM invoice"
+    )
+
+    assert run(project, AS_THE_SERVICE, prepare, result) == "1 f\n"
+
+
+def test_a_revision_may_create_every_extension_that_is_there(project: Project) -> None:
+    create = """
+        DO $$ DECLARE extension text; BEGIN
+            FOR extension IN SELECT name FROM pg_available_extensions LOOP
+                EXECUTE format('CREATE EXTENSION IF NOT EXISTS %I CASCADE', extension);
+            END LOOP;
+        END $$
+    """
+    missing = (
+        "SELECT count(*) FROM pg_available_extensions WHERE installed_version IS NULL"
+    )
+
+    assert run(project, AS_THE_SERVICE, create, missing) == "0\n"
+    assert "vector" in run(
+        project,
+        AS_THE_SERVICE,
+        "SELECT '[1,2]'::vector <-> '[1,3]'",
+        "SELECT string_agg(extname, ' ') FROM pg_extension",
+    )
+
+
+def test_data_from_before_the_service_had_a_role_is_still_used(
+    project: Project,
+) -> None:
+    """Such data has no other role than the superuser, and the service stays that."""
+    run(project, AS_THE_SERVICE, "SELECT 1", "SELECT 1")
+    assert_stops(project)
+    (project.path / ".local" / "postgres" / "data" / "role-created").unlink()
+    create = "CREATE TABLE kept AS SELECT 7 AS value"
+
+    run(project, AS_THE_SERVICE, create, "SELECT 1")
+    owner = run(
+        project, AS_THE_SERVICE, "SELECT value FROM kept", "SELECT current_user"
+    )
+
+    assert owner == "postgres\n"
 
 
 def test_two_checkouts_do_not_meet(project: Project, tmp_path: Path) -> None:

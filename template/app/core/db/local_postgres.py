@@ -25,9 +25,18 @@ except ImportError:
     ) from None
 
 ROOT = Path(__file__).parents[3] / ".local" / "postgres"
+SUPERUSER = "postgres"
+# As in production, the service is not a superuser, whom grants and row-level security do
+# not apply to.
+ROLE = "app"
+CREATE_ROLE = f"""
+CREATE ROLE {ROLE} LOGIN CREATEDB CREATEROLE
+ALTER DATABASE postgres OWNER TO {ROLE}
+"""
+ROLE_CREATED = "role-created"
 INITDB_OPTIONS = [
-    *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"),
-    "--no-sync",
+    *(f"--username={SUPERUSER}", "--auth=trust", "--encoding=UTF8"),
+    *("--no-instructions", "--no-sync"),
     # The same sort order on every machine.
     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 ]
@@ -94,7 +103,14 @@ def _url(root: Path) -> str | None:
     sockets, status = _state(root)
     if sockets is None or status != "ready" or not _accepts_connections(sockets):
         return None
-    return f"postgresql+asyncpg://postgres@/postgres?host={sockets}&port=5432"
+    # Data from before this role existed: the superuser owns all tables.
+    role = ROLE if (root / "data" / ROLE_CREATED).exists() else SUPERUSER
+    return f"postgresql+asyncpg://{role}@/postgres?host={sockets}&port=5432"
+
+
+def sockets_of(root: Path = ROOT) -> Path | None:
+    """Return the directory of the sockets of the server whose data is in `root`."""
+    return _state(root)[0]
 
 
 def _state(root: Path) -> tuple[Path | None, str]:
@@ -173,15 +189,29 @@ def _start_server(root: Path, sockets: Path) -> None:
         new.mkdir()
         _hand_over(new)
         _run("initdb", *INITDB_OPTIONS, f"--pgdata={new}")
+        _run("postgres", "--single", "-F", f"-D{new}", "postgres", input=CREATE_ROLE)
+        (new / ROLE_CREATED).touch()
         new.rename(data)  # So it is never incomplete.
     _hand_over(data)  # Root may have copied it.
     # No server of ours runs: the process that this file names is another one.
     (data / "postmaster.pid").unlink(missing_ok=True)
     shutil.rmtree(sockets, ignore_errors=True)
     sockets.mkdir(mode=0o700)
+    _trust_extensions(sockets / "extension")
     _hand_over(sockets)
     options = f"-k {sockets} -p 5432 -c listen_addresses= -c timezone=UTC"
+    options += f" -c extension_control_path={sockets}"
     _run("pg_ctl", "start", f"--options={options}", f"--pgdata={data}")
+
+
+def _trust_extensions(directory: Path) -> None:
+    """Let the owner of a database create any extension, not only a superuser."""
+    shipped = programs().parent / "share" / "extension"
+    scripts = str(shipped).replace("'", "''")
+    directory.mkdir()
+    for control in shipped.glob("*.control"):
+        text = f"{control.read_text()}\ntrusted = true\ndirectory = '{scripts}'\n"
+        (directory / control.name).write_text(text)
 
 
 def _hand_over(directory: Path) -> None:
@@ -191,9 +221,10 @@ def _hand_over(directory: Path) -> None:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
-def _run(program: str, *arguments: str) -> None:
+def _run(program: str, *arguments: str, input: str = "") -> None:
     prefix = AS_NOBODY if IS_ROOT else []
-    subprocess.run([*prefix, programs() / program, *arguments], check=True)
+    command = [*prefix, programs() / program, *arguments]
+    subprocess.run(command, check=True, input=input, text=True)
 
 
 if __name__ == "__main__":
