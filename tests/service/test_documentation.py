@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -455,6 +456,118 @@ def test_a_client_that_features_share_is_there_in_the_tests_too(
     project.run("ty", "check")
 
     project.run("pytest", "-q", "tests/rates", "tests/items", **environment)
+
+
+# The imports that the how-to leaves out, and the rest of what it shows.
+UPLOADS = """
+from fastapi import APIRouter, UploadFile
+from pydantic import BaseModel
+
+router = APIRouter(prefix="/photos")
+
+
+class Photo(BaseModel):
+    name: str | None
+    size: int
+"""
+ROWS = """
+from itertools import count
+from typing import Any
+
+from httpx2 import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import Item
+"""
+USES = """
+
+async def test_a_photo_is_accepted_and_a_static_file_is_served(
+    client: AsyncClient,
+) -> None:
+    uploaded = await client.post("/photos", files={"photo": ("a.png", b"x" * 300_000)})
+
+    assert uploaded.json() == {"name": "a.png", "size": 300_000}
+    assert (await client.get("/static/robots.txt")).text == "Disallow: /"
+"""
+
+
+def test_uploads_static_files_rows_and_extensions_are_as_the_guides_say(
+    installed: Render, tmp_path: Path
+) -> None:
+    project = installed().copy(tmp_path / "project")
+    app = project.path / "app"
+    (upload,) = blocks(section(HOW_TO, "Accept uploads"), "python")
+    (app / "photos.py").write_text(f"{UPLOADS}\n\n{upload}")
+    api = app / "api.py"
+    api.write_text(
+        f"from app import photos\n{api.read_text()}"
+        "router.include_router(photos.router)\n"
+    )
+    (mount,) = blocks(section(HOW_TO, "Serve static files"), "python")
+    (app / "static").mkdir()
+    (app / "static" / "robots.txt").write_text("Disallow: /")
+    imports = (
+        "from pathlib import Path\nfrom starlette.staticfiles import StaticFiles\n"
+    )
+    main = (app / "main.py").read_text()
+    main = main.replace("\nfrom fastapi", f"\n{imports}from fastapi", 1)
+    (app / "main.py").write_text(f"{main}{mount}")
+    (rows,) = blocks(section(HOW_TO, "Prepare rows for tests"), "python")
+    (project.path / "tests/items/test_rows.py").write_text(f"{ROWS}\n{rows}{USES}")
+    (create,) = blocks(section(HOW_TO, "Use an extension of PostgreSQL"), "python")
+    project.run("uv", "add", "--quiet", "python-multipart")
+    project.run("uv", "sync", "--quiet")
+    project.run("alembic", "revision", "-m", "Create citext")
+    (revision,) = (project.path / "alembic/versions").glob("*create_citext.py")
+    upgrade = r"def upgrade.*?(?=^def )"
+    revision.write_text(
+        re.sub(upgrade, create, revision.read_text(), flags=re.DOTALL | re.MULTILINE)
+    )
+
+    project.run("ruff", "check", "--quiet", "--fix")
+    project.run("ty", "check")
+    project.run("pytest", "-q", "tests/items", "tests/test_migrations.py")
+
+
+def test_the_example_can_be_dropped_from_a_database_that_has_it(
+    installed: Render, tmp_path: Path
+) -> None:
+    text = section(HOW_TO, "Start without the example")
+    _, command = blocks(text, "console")
+    (comment,) = re.findall(r"`(# squawk-ignore \S+)`", text)
+    project = installed().copy(tmp_path / "project")
+    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    environment = {"PYTHONPATH": str(project.path)}
+    project.run("alembic", "upgrade", "head", **environment)
+    for path in ("app/items", "tests/items"):
+        shutil.rmtree(project.path / path)
+    for name in ("item", "idempotency_key"):
+        (project.path / "app" / "models" / f"{name}.py").unlink()
+    for path in ("app/api.py", "app/models/__init__.py"):
+        file = project.path / path
+        example = re.compile(
+            r"^.*\b(items?|Item|Note|IdempotencyKey)\b.*\n", re.MULTILINE
+        )
+        file.write_text(example.sub("", file.read_text()))
+
+    arguments = shlex.split(command)[2:]
+    project.run(*arguments, **environment)
+    (revision,) = (project.path / "alembic/versions").glob("*drop_the_example.py")
+    lint = ("python", "scripts/lint_migrations.py", revision)
+    refused = project.run(*lint, check=False, **environment).stdout
+    revision.write_text(
+        re.sub(
+            r"^( +)(?=op\.drop_table)",
+            rf"\1{comment}\n\1",
+            revision.read_text(),
+            flags=re.MULTILINE,
+        )
+    )
+
+    assert set(re.findall(r"error: (\S+)", refused)) == {comment.split()[-1]}
+    project.run(*lint, **environment)
+    project.run("alembic", "upgrade", "head", **environment)
+    project.run("alembic", "check", **environment)
 
 
 def test_the_local_postgres_can_be_looked_into(installed: Render) -> None:

@@ -149,6 +149,10 @@ def test_a_conflict_is_listed_even_if_git_hides_untracked_files(
 def test_an_update_ends_with_what_to_review(project: Project) -> None:
     branch = project.git("branch", "--show-current")
 
+    update(project, "--vcs-ref=:current:", "--data", "license=Apache-2.0")
+    assert "Apache License" in (project.path / "LICENSE").read_text()
+    assert not (project.path / "app" / "core" / "tomorrow.py").exists()
+    commit(project)
     output = update(project)
 
     assert "- Everything changes.\n" in output
