@@ -199,25 +199,22 @@ def test_a_database_of_another_branch_is_named(project: Project) -> None:
 
 def test_a_missing_revision_is_named(project: Project) -> None:
     (project.path / "alembic" / "versions" / "2026_01_02_0000-slow.py").unlink()
+    (concurrent,) = (project.path / "alembic" / "versions").glob("*-concurrent.py")
 
-    for output in programs(project):
+    linted = project.run(
+        *("python", "scripts/lint_migrations.py", concurrent),
+        check=False,
+        PYTHONPATH=str(project.path),
+    )
+    for output in (linted.stdout, *programs(project)):
         assert "Revision slow referenced from slow -> concurrent" in output, output
+        assert "Traceback" not in output
 
 
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("postgresql://me@127.0.0.1:1/none", "Connect call failed"),
-        ("postgresql://me@127.0.0.1:1/none?colour=red", "'colour'"),
-    ],
-)
-def test_a_database_that_cannot_be_reached_is_named(
-    project: Project, url: str, reason: str
-) -> None:
-    for output in programs(project, DATABASE_URL=url):
-        assert "127.0.0.1:1/none" in output
-        assert "cannot be used: " in output
-        assert reason in output
+def test_a_database_that_cannot_be_reached_is_named(project: Project) -> None:
+    for output in programs(project, DATABASE_URL="postgresql://me@127.0.0.1:1/none"):
+        assert "127.0.0.1:1/none cannot be used: " in output
+        assert "Connect call failed" in output
 
 
 def test_a_migration_in_a_running_loop_says_what_to_do(project: Project) -> None:

@@ -242,23 +242,6 @@ def test_a_directory_that_the_local_postgres_cannot_use_is_a_sentence(
     assert "Traceback" not in result.stdout
 
 
-def test_a_revision_that_is_missing_is_a_sentence(
-    installed: Render, tmp_path: Path
-) -> None:
-    project = installed().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
-    first, missing, _ = sorted((project.path / "alembic" / "versions").glob("*.py"))
-    missing.unlink()
-    lint = ("python", "scripts/lint_migrations.py", str(first))
-
-    for command in (("alembic", "upgrade", "head"), lint):
-        result = project.run(*command, check=False, PYTHONPATH=str(project.path))
-
-        assert result.returncode != 0
-        assert "alembic/versions is inconsistent: Revision" in result.stdout
-        assert "Traceback" not in result.stdout
-
-
 def test_a_database_that_is_not_there_is_named_in_a_sentence(
     installed: Render,
 ) -> None:
