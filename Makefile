@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport VIRTUAL_ENV
 
-PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk
+PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
 .PHONY: benchmark benchmark-generation benchmark-routing release wrk
