@@ -1,4 +1,4 @@
-"""The settings that the tests run on: the defaults, with the configured database."""
+"""The settings of the tests: the defaults, with patience and the configured database."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,11 @@ from typing import Any
 from dotenv import dotenv_values
 
 ROOT = Path(__file__).parent
+# A slow machine, or one that runs other tests too, must not decide a test.
+PATIENT = dict.fromkeys(
+    ("REQUEST_TIMEOUT", "DB_POOL_TIMEOUT", "DB_STATEMENT_TIMEOUT", "DB_LOCK_TIMEOUT"),
+    60,
+)
 
 
 def use_defaults() -> None:
@@ -29,7 +34,7 @@ def use_defaults() -> None:
     for name in example.keys() - kept.keys():
         if not example[name]:
             os.environ.pop(name, None)
-    settings.__init__(_env_file=None, **kept)
+    settings.__init__(_env_file=None, **{**PATIENT, **kept})
 
 
 # Before anything else imports the application.

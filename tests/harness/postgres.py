@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from tests.harness.project import ROOT, Project, free_port, wait_until
@@ -22,6 +22,8 @@ spec.loader.exec_module(local_postgres)
 
 class Postgres:
     """A server with durable commits, on a port of this machine only."""
+
+    initdb_options: Sequence[str] = local_postgres.INITDB_OPTIONS
 
     def __init__(self, project: Project, path: Path) -> None:
         (self.programs,) = project.path.glob(
@@ -38,7 +40,7 @@ class Postgres:
 
     def fill(self) -> None:
         """Make what the server works on."""
-        self.run("initdb", *local_postgres.INITDB_OPTIONS, f"--pgdata={self.data}")
+        self.run("initdb", *self.initdb_options, f"--pgdata={self.data}")
 
     def run(self, program: str, *arguments: str) -> None:
         prefix = local_postgres.AS_NOBODY if local_postgres.IS_ROOT else []
@@ -46,11 +48,12 @@ class Postgres:
         with (self.data.parent / "log").open("a") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log)
 
-    def start(self) -> None:
+    def start(self, **settings: object) -> None:
         # What a killed server leaves would stop this one, or look like it.
         for path in self.sockets.iterdir():
             path.unlink()
         options = f"-k {self.sockets} -p {self.port} -c listen_addresses=127.0.0.1"
+        options += "".join(f" -c {name}={value}" for name, value in settings.items())
         self.run("pg_ctl", "start", f"--options={options}", f"--pgdata={self.data}")
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.harness.combinations import ALL, name
+from tests.harness.pages import HOW_TO, blocks, section
 from tests.harness.project import ROOT, Project
 from tests.harness.types import Render
 
@@ -211,6 +212,37 @@ def test_no_pod_may_do_more_than_it_needs(resources: Resources) -> None:
         assert container["resources"]["requests"]["cpu"]
     assert len({str(pod["securityContext"]) for pod in pods(resources).values()}) == 1
     assert len({pod["containers"][0]["image"] for pod in pods(resources).values()}) == 1
+
+
+def test_pods_may_ask_the_dns_of_any_cluster(resources: Resources) -> None:
+    """NodeLocal DNSCache listens on addresses of a node, and OpenShift on port 5353."""
+    (policy,) = resources["NetworkPolicy"]
+    anywhere = [
+        (port["port"], port["protocol"])
+        for rule in policy["spec"]["egress"]
+        for port in rule["ports"]
+        if "to" not in rule
+    ]
+
+    assert sorted(anywhere) == [
+        (port, protocol) for port in (53, 5353) for protocol in ("TCP", "UDP")
+    ]
+
+
+def test_an_overlay_names_the_password_of_a_registry_as_the_how_to_says(
+    kubectl: Path, render: Render, tmp_path: Path
+) -> None:
+    project = render(kubernetes=True).copy(tmp_path / "project")
+    (patches,) = blocks(section(HOW_TO, "Deploy on Kubernetes"), "yaml")
+    file = project.path / "deploy" / "overlays" / "production" / "kustomization.yaml"
+    file.write_text(f"{file.read_text()}{patches}")
+
+    resources = build(kubectl, project, "production")
+
+    for pod in pods(resources).values():
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    for resource in (*resources["Deployment"], *resources["Job"]):
+        validate(resource)
 
 
 def test_the_manifests_hold_no_secret(resources: Resources, render: Render) -> None:

@@ -29,7 +29,11 @@ CHECKS = [
     (".gitlab/template/*.yml", (*SCHEMA, "vendor.gitlab-ci")),
 ]
 # The services that a job runs its tests against, and what a developer's machine has.
-COLLATION = [option for option in local_postgres.INITDB_OPTIONS if "locale" in option]
+COLLATION = [
+    option
+    for option in local_postgres.INITDB_OPTIONS
+    if "locale" in option or "encoding" in option
+]
 
 
 def parsed(project: Project, path: str) -> dict:
@@ -106,7 +110,7 @@ def test_both_forges_run_the_same_commands(render: Render) -> None:
     gitlab = parsed(render(ci="gitlab"), ".gitlab/template/checks.yml")
 
     *_, github_lint = (s for s in github["jobs"]["code"]["steps"] if "BASE" in str(s))
-    assert github_lint["if"] == "github.event_name == 'pull_request'"
+    assert "github.event_name == 'pull_request'" in github_lint["if"]
     assert github_lint["run"] == gitlab["template-migrations"]["script"][-1]
     for name in ("code", "tests"):
         steps = [
@@ -117,7 +121,8 @@ def test_both_forges_run_the_same_commands(render: Render) -> None:
         script = gitlab[f"template-{name}"]["script"]
         # Each installs uv in its own way, and shows coverage where people look.
         ours = [step for step in steps if step.startswith("uv ") and ">>" not in step]
-        assert ours == [line for line in script if line.startswith("uv ")]
+        theirs = [line.removesuffix(" || failed=1") for line in script]
+        assert ours == [line for line in theirs if line.startswith("uv ")]
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
@@ -138,7 +143,7 @@ def test_the_pipeline_runs_the_commands_of_a_developer(render: Render, ci: str) 
     assert "lowest-direct" in text
     # A real PostgreSQL, that sorts as the local one does.
     assert "DATABASE_URL: postgresql://" in text
-    assert f"POSTGRES_INITDB_ARGS: {' '.join(COLLATION)}" in text
+    assert " ".join(COLLATION) in text
 
 
 def test_compose_migrates_before_it_serves_and_waits_for_what_still_runs(
@@ -155,6 +160,8 @@ def test_compose_migrates_before_it_serves_and_waits_for_what_still_runs(
     assert migrate["depends_on"]["database"]["condition"] == "service_healthy"
     assert app["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert migrate["image"] == app["image"]
+    # Two builds of one image at the same time can fail.
+    assert [name for name, each in services.items() if "build" in each] == ["migrate"]
     assert migrate["command"] == ["alembic", "upgrade", "head"]
     assert database["environment"]["POSTGRES_INITDB_ARGS"].split() == COLLATION
     assert app["ports"] == ["127.0.0.1:8000:8000"]

@@ -1,5 +1,6 @@
 """`scripts/update-from-template` on a developer's machine loses no edit under any settings."""
 
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.harness.team import (
 )
 
 SCRIPT = "scripts/update-from-template"
+FULL_ADDRESS = "https://github.com/team/template.git"
 # A formatter that runs before each commit in every repository.
 HOOK = """#!/bin/sh
 sed -i.old "s/# /#/" $(git ls-files '*.py') && git add --update
@@ -272,3 +274,41 @@ def test_an_unreachable_template_is_reported_in_a_sentence(project: Project) -> 
 
     assert output.startswith("This command failed: ")
     assert "127.0.0.1" in output
+
+
+@pytest.mark.parametrize("address", ["gh:team/template", FULL_ADDRESS])
+def test_the_address_of_a_forge_leads_to_the_tags_there(
+    history: Project, tmp_path: Path, address: str
+) -> None:
+    team = tmp_path / "team"
+    bare = ("git", "clone", "--quiet", "--bare", history.path, team / "template.git")
+    subprocess.run(bare, check=True)
+    forge = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{team}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/team/",
+    }
+    project = Project(tmp_path / "project")
+    project.path.mkdir()
+    copy = ("copier", "copy", "--defaults", "--quiet")
+    project.run(*copy, f"--vcs-ref=v{WORKING_TREE}", address, ".", **forge)
+    commit(project)
+
+    check = ("copier", "check-update", "--output-format=json")
+    status = json.loads(project.run(*check, **forge).stdout)
+    if address == FULL_ADDRESS:
+        # Renovate asks git for the tags of the recorded address, and runs this.
+        tags = project.run("git", "ls-remote", "--tags", address, **forge).stdout
+        renovate = ("--skip-answered", "--answers-file", ".copier-answers.yml")
+        ref = ("--vcs-ref", f"v{TOMORROW}")
+        project.run("copier", "update", "--defaults", *renovate, *ref, **forge)
+        assert f"refs/tags/v{TOMORROW}" in tags
+    else:
+        assert "- Everything changes.\n" in update(project, **forge)
+
+    answers = (project.path / ".copier-answers.yml").read_text()
+    assert status["current_version"] == WORKING_TREE
+    assert status["latest_version"] == TOMORROW
+    assert f"_src_path: {address}\n" in answers
+    assert f"_commit: v{TOMORROW}\n" in answers
+    assert_clean(project)

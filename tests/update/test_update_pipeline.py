@@ -8,50 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness.history import TOMORROW, WORKING_TREE, commit, copier, start
+from tests.harness.forges import publish
+from tests.harness.history import TOMORROW, WORKING_TREE, copier, start
 from tests.harness.project import Project
 from tests.harness.types import Render
 
 SCRIPT = "scripts/update-from-template"
 BRANCH = f"template-{TOMORROW}"
-# Both forges keep a ref for each proposal. A push to GitLab succeeds without one, too.
-GH = """#!/usr/bin/env bash
-if [ -n "${REFUSED:-}" ]; then
-    echo "GitHub Actions is not permitted to create or approve pull requests" >&2
-    exit 1
-fi
-printf '%s\\n' "$@" > "$CALLED"
-git --git-dir "$ORIGIN" update-ref refs/pull/1/head "$4"
-"""
-POST_RECEIVE = """#!/usr/bin/env bash
-[ "${GIT_PUSH_OPTION_COUNT:-0}" != 0 ] || exit 0
-env | grep ^GIT_PUSH_OPTION > "$CALLED"
-if [ -n "${REFUSED:-}" ]; then
-    printf 'WARNINGS:\\nError encountered with push options\\n%s: no' "'merge_request.create'"
-else
-    read -r _ new _
-    git update-ref refs/merge-requests/1/head "$new"
-fi
-"""
 FORGES = {"github": {"GITHUB_ACTIONS": "true"}, "gitlab": {"GITLAB_CI": "true"}}
-
-
-def publish(project: Project) -> None:
-    """Give a project a remote and a stand-in for each forge."""
-    here = project.path.parent
-    commit(project)
-    origin = here / "origin"
-    project.git("init", "--quiet", "--bare", str(origin))
-    project.git("remote", "add", "origin", str(origin))
-    project.git("push", "--quiet", "origin", "HEAD")
-    project.git("-C", str(origin), "config", "receive.advertisePushOptions", "true")
-    (here / "programs").mkdir()
-    for path, text in {
-        here / "programs" / "gh": GH,
-        origin / "hooks" / "post-receive": POST_RECEIVE,
-    }.items():
-        path.write_text(text)
-        path.chmod(0o755)
 
 
 @pytest.fixture
@@ -200,33 +164,6 @@ def test_nothing_is_pushed_that_conflicts(project: Project) -> None:
     assert "app/main.py" in summary(project)
     assert "## 1001.0.0" in summary(project)
     assert branches(project) == before
-
-
-def test_each_service_of_a_larger_repository_has_a_branch(
-    history: Project, tmp_path: Path
-) -> None:
-    repository = Project(tmp_path / "repository")
-    for name in ("privacy", "billing"):
-        project = start(history, repository.path / "services" / name, WORKING_TREE)
-        shutil.rmtree(project.path / "tests")
-        (project.path / "tests").mkdir()
-        write_test(project, "assert True")
-    publish(repository)
-    repository.git("remote", "set-head", "origin", "--auto")
-    before = branches(repository)
-
-    for name in ("privacy", "billing"):
-        check_out(repository)
-        propose(Project(repository.path / "services" / name))
-
-    proposed = {
-        f"template-services-{name}-{TOMORROW}": f"services/{name}/"
-        for name in ("privacy", "billing")
-    }
-    assert sorted(branches(repository)) == sorted([*before, *proposed])
-    for branch, directory in proposed.items():
-        changed = repository.git("diff", "--name-only", "origin/HEAD", branch)
-        assert all(path.startswith(directory) for path in changed.split())
 
 
 @pytest.mark.parametrize("version", ["0.2.0", "0.10.0"])

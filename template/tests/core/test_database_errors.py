@@ -342,17 +342,17 @@ async def test_a_slow_statement_is_logged_without_its_values(
         await connection.execute(text("SELECT pg_sleep(:s)"), {"s": 0.0123})
     await engine.dispose()
 
-    (slow,) = (record for record in caplog.records if record.msg == "slow statement")
-    assert "SELECT pg_sleep(" in vars(slow)["sql"]
+    (slow,) = (r for r in caplog.records if "pg_sleep(" in vars(r).get("sql", ""))
+    assert slow.msg == "slow statement"
     assert "0.0123" not in str(vars(slow))
 
 
 async def test_a_statement_that_times_out_is_logged_as_slow(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    engine = make_engine(settings.DATABASE_URL, replace(options, slow_statement=0.009))
+    engine = make_engine(settings.DATABASE_URL, replace(options, slow_statement=0.05))
     async with engine.connect() as connection:
-        await connection.execute(text("SET statement_timeout = 10"))
+        await connection.execute(text("SET LOCAL statement_timeout = 100"))
         with pytest.raises(DBAPIError):
             await connection.execute(text("SELECT pg_sleep(10)"))
     await engine.dispose()
@@ -387,7 +387,7 @@ async def test_a_type_that_changes_under_a_statement_is_no_fault_of_the_service(
 
 async def test_a_server_that_stops_responding_is_an_unavailable_database() -> None:
     """Not a TimeoutError, which a client of any other server raises too."""
-    hasty = replace(options, statement_timeout=0.5)
+    hasty = replace(options, statement_timeout=1)
     engine = make_engine(settings.DATABASE_URL, hasty)
     try:
         async with engine.connect() as connection:

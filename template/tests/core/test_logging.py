@@ -54,7 +54,7 @@ def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("debug", ["true", "false"])
 def test_debug_logs_each_statement_once(debug: str) -> None:
-    result = run(READ_TWICE, DEBUG=debug)
+    result = run(READ_TWICE, DEBUG=debug, DB_SLOW_STATEMENT="60")
 
     expected = 1 if debug == "true" else 0
     assert result.stdout == ""

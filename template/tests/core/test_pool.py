@@ -92,8 +92,8 @@ async def test_a_connection_that_responds_after_idling_is_kept(
 
 @pytest.fixture
 async def single() -> AsyncGenerator[AsyncEngine]:
-    """An engine with one connection, for which a task waits half a second at most."""
-    only = replace(options, pool_size=1, max_overflow=0, pool_timeout=0.5)
+    """An engine with one connection."""
+    only = replace(options, pool_size=1, max_overflow=0, pool_timeout=60)
     engine = make_engine(settings.DATABASE_URL, only)
     yield engine
     await engine.dispose()
@@ -118,15 +118,16 @@ async def test_connections_are_handed_out_in_order_of_arrival(
     assert served == [*(f"waiting {n}" for n in range(5)), "newcomer"]
 
 
-async def test_a_full_pool_is_a_timeout_and_serves_again_afterwards(
-    single: AsyncEngine,
-) -> None:
-    async with single.connect():
+async def test_a_full_pool_is_a_timeout_and_serves_again_afterwards() -> None:
+    only = replace(options, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    engine = make_engine(settings.DATABASE_URL, only)
+    async with engine.connect():
         with pytest.raises(PoolTimeoutError):
-            await single.connect()
+            await engine.connect()
 
-    async with single.connect() as connection:
+    async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
+    await engine.dispose()
 
 
 async def test_waiters_that_are_cancelled_or_time_out_lose_no_connection() -> None:
