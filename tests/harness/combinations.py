@@ -1,29 +1,40 @@
 """The combinations of answers: all of them, and a set that covers the pairs that matter."""
 
-from itertools import product
-
-from allpairspy import AllPairs
+from collections.abc import Iterable, Sequence
+from itertools import cycle, product
 
 ANSWERS: dict[str, list[object]] = {
     "license": ["MIT", "Apache-2.0", "proprietary"],
     "example": [True, False],
     "ci": ["github", "gitlab", "none"],
     "kubernetes": [True, False],
+    "auth": ["none", "oidc"],
 }
 
-ALL = [dict(zip(ANSWERS, values, strict=True)) for values in product(*ANSWERS.values())]
-# The license is a text and a word in the metadata, which meet nothing of the others: each
-# license once with each example; and of the others, each pair of answers.
-FEATURES = ["example", "ci", "kubernetes"]
-PAIRWISE = [
-    {
-        "license": ANSWERS["license"][number // 2],
-        **dict(zip(FEATURES, values, strict=True)),
-    }
-    for number, values in enumerate(
-        sorted(AllPairs([ANSWERS[feature] for feature in FEATURES]), key=lambda v: v[1])
-    )
-]
+# The license is a text and a word in the metadata, which meet nothing of the others: it
+# changes from one combination of them to the next, and each pair of answers is there.
+FEATURES = ["example", "ci", "kubernetes", "auth"]
+
+
+def _with_licenses(rows: Iterable[Sequence[object]]) -> list[dict[str, object]]:
+    licenses = cycle(ANSWERS["license"])
+    return [
+        {"license": license, **dict(zip(FEATURES, row, strict=True))}
+        for license, row in zip(licenses, rows)
+    ]
+
+
+ALL = _with_licenses(product(*(ANSWERS[feature] for feature in FEATURES)))
+PAIRWISE = _with_licenses(
+    [
+        (True, "github", True, "none"),
+        (False, "github", False, "oidc"),
+        (True, "gitlab", True, "oidc"),
+        (False, "gitlab", False, "none"),
+        (True, "none", False, "oidc"),
+        (False, "none", True, "none"),
+    ]
+)
 
 
 def name(combination: dict[str, object]) -> str:

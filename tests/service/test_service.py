@@ -12,9 +12,10 @@ from tests.harness.project import Project, free_port, wait_for_reload
 from tests.harness.types import Render
 
 IN_SERVICE = Path(__file__).parent / "in_service"
-# One for each combination of the answers that render tests.
+# One for each combination of the answers that render most of the tests; the tests of the
+# manifests are among them with each kind of authentication.
 TESTED = list(
-    {(each["example"], each["kubernetes"]): each for each in PAIRWISE}.values()
+    {(each["example"], each["auth"]): each for each in reversed(PAIRWISE)}.values()
 )
 UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
 
@@ -31,6 +32,12 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
     for command in ("ruff check", "ruff format --check", "ty check"):
         project.run(*command.split())
     with project.serve() as client:
+        if answers["auth"] == "oidc":
+            printed = project.run("token", "items:read", "items:write").stdout
+            assert client.get("/items").status_code == (
+                401 if answers["example"] else 404
+            )
+            client.headers["Authorization"] = f"Bearer {printed.strip()}"
         if answers["example"]:
             client.post("/items", json={"name": "Kept"})
         # Beside the running service, whose rows they must not touch. What the answers to

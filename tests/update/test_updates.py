@@ -215,6 +215,34 @@ def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
     assert (project.path / "deploy" / "base" / "deployment.yaml").exists()
 
 
+def test_a_service_that_an_update_closes_names_each_route_to_change(
+    installed: Render, history: Project, tmp_path: Path
+) -> None:
+    """The routes are the team's: the update leaves them open, and a test fails for them."""
+    project = start(history, tmp_path / "project", VERSIONS[-3])
+    work = Work(project)
+    a_feature(work)
+    commit(project)
+    update(project, WORKING_TREE, "--data=auth=oidc")
+    assert_clean(project)
+    assert work.lost() == []
+    environment = installed(kubernetes=True, auth="oidc").path / ".venv"
+    (project.path / ".venv").symlink_to(environment)
+    check = ("pytest", "-q", "tests/core/oidc/test_closed_by_default.py")
+
+    failed = project.run(*check, check=False).stdout
+    for name, old in (("items", "FeatureRouter"), ("privacy_requests", "APIRouter")):
+        work.change(f"app/{name}/routes.py", f"= {old}(", "= ProtectedRouter(")
+        imported = "from app.core.auth import ProtectedRouter\nfrom app.core.database"
+        work.change(f"app/{name}/routes.py", "from app.core.database", imported)
+    project.run(*check)
+
+    routes = re.findall(r"^E +([A-Z]+ /\S*) \(app\.\w+\.routes\.\w+\)$", failed, re.M)
+    assert len(routes) == 8, failed
+    assert {"GET /items/{item_id}", "POST /privacy-requests"} <= set(routes)
+    assert 'router = ProtectedRouter(prefix="/items"' in failed
+
+
 @pytest.mark.parametrize("edit", [a_feature, a_year], ids=lambda edit: edit.__name__)
 def test_an_updated_service_passes_its_tests(
     history: Project, tmp_path: Path, edit: Callable[[Work], None]

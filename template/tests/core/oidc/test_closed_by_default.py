@@ -5,15 +5,14 @@ import pytest
 from app.main import app
 from tests.open_routes import open_routes
 
-WHAT_TO_DO = """These routes respond without an access token:
-  {}
-Make their router a ProtectedRouter, from app.core.auth, instead of a FeatureRouter or an
+WHAT_TO_DO = """Make their router a ProtectedRouter, from app.core.auth, instead of a FeatureRouter or an
 APIRouter: router = ProtectedRouter(prefix="/items", tags=["items"], requires="items:read").
-If everybody may use a route, declare it: openapi_extra={{"security": []}}."""
+If everybody may use a route, declare it: openapi_extra=dict(security=[])."""
 
 
 @pytest.mark.usefixtures("connection")
 async def test_every_route_asks_for_a_token_or_is_declared_public() -> None:
     routes = await open_routes(app)
 
-    assert not routes, WHAT_TO_DO.format("\n  ".join(routes))
+    problem = ["These routes respond without an access token:", *routes, WHAT_TO_DO]
+    assert not routes, "\n".join(problem)
