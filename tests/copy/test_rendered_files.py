@@ -102,8 +102,9 @@ def test_the_license_is_the_one_that_was_chosen(
     )
 
 
-def test_without_the_example_nothing_speaks_of_it(render: Render) -> None:
-    project = render(example=False)
+@pytest.mark.parametrize("auth", ["none", "oidc"])
+def test_without_the_example_nothing_speaks_of_it(render: Render, auth: str) -> None:
+    project = render(example=False, auth=auth)
 
     for path in project.files():
         # The parts of a page, of an array in JSON Schema and of a queue are items too.

@@ -240,7 +240,7 @@ def test_a_service_that_an_update_closes_names_each_route_to_change(
     routes = re.findall(r"^E +([A-Z]+ /\S*) \(app\.\w+\.routes\.\w+\)$", failed, re.M)
     assert len(routes) == 8, failed
     assert {"GET /items/{item_id}", "POST /privacy-requests"} <= set(routes)
-    assert 'router = ProtectedRouter(prefix="/items"' in failed
+    assert 'router = ProtectedRouter(prefix="/lamps"' in failed
 
 
 @pytest.mark.parametrize("edit", [a_feature, a_year], ids=lambda edit: edit.__name__)

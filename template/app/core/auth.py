@@ -131,8 +131,8 @@ PrincipalDep = Annotated[Principal, Security(_check)]
 def requires(*permissions: str) -> Any:
     """Return a dependency that responds with 403 to a sender without the permissions.
 
-    For a route, `dependencies=[requires("items:write")]`; for one that needs to know the
-    sender, `writer: Annotated[Principal, requires("items:write")]`.
+    For a route, `dependencies=[requires("lamps:write")]`; for one that needs to know the
+    sender, `writer: Annotated[Principal, requires("lamps:write")]`.
     """
     return Security(_check, scopes=permissions)
 

@@ -9,7 +9,7 @@ from app.core.oidc.local_issuer import LocalIssuer
 def main() -> None:
     """Print a token that is valid as long as AUTH_ISSUER is not set."""
     parser = argparse.ArgumentParser("token", description=__doc__)
-    parser.add_argument("permissions", nargs="*", help="such as items:read items:write")
+    parser.add_argument("permissions", nargs="*", help="such as lamps:read lamps:write")
     parser.add_argument("--subject", default="developer", help="default: %(default)s")
     parser.add_argument("--hours", default=8, type=float, help="default: %(default)s")
     arguments = parser.parse_args()

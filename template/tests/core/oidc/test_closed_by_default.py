@@ -5,9 +5,10 @@ import pytest
 from app.main import app
 from tests.open_routes import open_routes
 
-WHAT_TO_DO = """Make their router a ProtectedRouter, from app.core.auth, instead of a FeatureRouter or an
-APIRouter: router = ProtectedRouter(prefix="/items", tags=["items"], requires="items:read").
-If everybody may use a route, declare it: openapi_extra=dict(security=[])."""
+WHAT_TO_DO = """
+Make their router a ProtectedRouter, from app.core.auth, instead of a FeatureRouter or an
+APIRouter: router = ProtectedRouter(prefix="/lamps", tags=["lamps"], requires="lamps:read").
+If everybody may use a route, declare it: openapi_extra={"security": []}."""
 
 
 @pytest.mark.usefixtures("connection")

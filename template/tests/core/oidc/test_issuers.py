@@ -9,12 +9,12 @@ from tests.identities import ISSUER, accepted_tokens
 
 KEYCLOAK = {
     "iss": "https://id.example/realms/acme",
-    "aud": ["items", "account"],
+    "aud": ["lamps", "account"],
     "typ": "Bearer",
     "azp": "web",
     "client_id": None,
     "scope": "openid profile",
-    "resource_access": {"items": {"roles": ["items:read"]}},
+    "resource_access": {"lamps": {"roles": ["lamps:read"]}},
     "realm_access": {"roles": ["offline_access"]},
 }
 ENTRA = {
@@ -32,8 +32,8 @@ AUTH0 = {
     "aud": ["https://api.acme.example", "https://acme.eu.auth0.com/userinfo"],
     "azp": "spa",
     "client_id": None,
-    "scope": "openid items:read items:write",
-    "permissions": ["items:read"],
+    "scope": "openid lamps:read lamps:write",
+    "permissions": ["lamps:read"],
 }
 COGNITO = {
     "iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x",
@@ -41,45 +41,45 @@ COGNITO = {
     "client_id": "app1",
     "token_use": "access",
     "version": 2,
-    "scope": "items/read",
+    "scope": "lamps/read",
 }
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, set[str] | None]] = {
     "keycloak": (
         KEYCLOAK,
-        {"audiences": ["items"]},
-        "resource_access.items.roles",
-        {"items:read"},
+        {"audiences": ["lamps"]},
+        "resource_access.lamps.roles",
+        {"lamps:read"},
     ),
     "keycloak, no audience mapper": (
         KEYCLOAK | {"aud": "account"},
-        {"audiences": ["items"]},
+        {"audiences": ["lamps"]},
         "scope",
         None,
     ),
     "keycloak, no mapper at all": (
         KEYCLOAK | {"aud": None},
-        {"audiences": ["items"]},
+        {"audiences": ["lamps"]},
         "scope",
         None,
     ),
     "keycloak, nonce mapper": (
         KEYCLOAK | {"nonce": "n"},
-        {"audiences": ["items"]},
+        {"audiences": ["lamps"]},
         "scope",
         {"openid", "profile"},
     ),
     "keycloak, ID token": (
-        KEYCLOAK | {"typ": "ID", "aud": "items"},
-        {"audiences": ["items"]},
+        KEYCLOAK | {"typ": "ID", "aud": "lamps"},
+        {"audiences": ["lamps"]},
         "scope",
         None,
     ),
     "entra, a person": (
-        ENTRA | {"scp": "access_as_user", "roles": ["items:read"]},
+        ENTRA | {"scp": "access_as_user", "roles": ["lamps:read"]},
         {"audiences": ["1b2c"]},
         "roles",
-        {"items:read"},
+        {"lamps:read"},
     ),
     "entra, a program nobody gave a role": (
         ENTRA,
@@ -109,7 +109,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, set[str] | None]] = 
         AUTH0,
         {"audiences": ["https://api.acme.example"]},
         "permissions",
-        {"items:read"},
+        {"lamps:read"},
     ),
     "auth0, RBAC off": (
         AUTH0 | {"permissions": None},
@@ -127,7 +127,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, set[str] | None]] = 
         COGNITO,
         {"audiences": [], "clients": ["app1"]},
         "scope",
-        {"items/read"},
+        {"lamps/read"},
     ),
     "cognito, another app of the pool": (
         COGNITO | {"client_id": "app2"},

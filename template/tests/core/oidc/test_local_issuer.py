@@ -35,7 +35,7 @@ def print_token(
 async def test_the_token_that_is_printed_is_accepted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("items:read", "items:write", "--subject", "ann")
+    words = ("lamps:read", "lamps:write", "--subject", "ann")
 
     printed = print_token(monkeypatch, capsys, *words)
 
@@ -43,7 +43,7 @@ async def test_the_token_that_is_printed_is_accepted(
     tokens.keys = LocalIssuer()
     principal = await tokens.verify(printed)
     assert principal.subject == "ann"
-    assert principal.permissions == {"items:read", "items:write"}
+    assert principal.permissions == {"lamps:read", "lamps:write"}
     assert principal.claims["exp"] - principal.claims["iat"] == 8 * 3600
 
 

@@ -23,7 +23,7 @@ PRODUCTION = {
     "ENVIRONMENT": "production",
     "DATABASE_URL": "postgresql://a:b@c/d",
     "AUTH_ISSUER": "https://id.example",
-    "AUTH_AUDIENCE": "items",
+    "AUTH_AUDIENCE": "lamps",
 }
 
 
