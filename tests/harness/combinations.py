@@ -20,7 +20,7 @@ def _with_licenses(rows: Iterable[Sequence[object]]) -> list[dict[str, object]]:
     licenses = cycle(ANSWERS["license"])
     return [
         {"license": license, **dict(zip(FEATURES, row, strict=True))}
-        for license, row in zip(licenses, rows)
+        for license, row in zip(licenses, rows, strict=False)
     ]
 
 

@@ -29,6 +29,7 @@ from tests.harness.team import (
     a_year,
     has_its_own_image_and_pipeline,
 )
+from tests.harness.types import Render
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
 # The newest release to the working tree, every version to tomorrow, and step by step
@@ -232,12 +233,14 @@ def test_a_service_that_an_update_closes_names_each_route_to_change(
 
     failed = project.run(*check, check=False).stdout
     for name, old in (("items", "FeatureRouter"), ("privacy_requests", "APIRouter")):
-        work.change(f"app/{name}/routes.py", f"= {old}(", "= ProtectedRouter(")
-        imported = "from app.core.auth import ProtectedRouter\nfrom app.core.database"
-        work.change(f"app/{name}/routes.py", "from app.core.database", imported)
+        path = f"app/{name}/routes.py"
+        work.change(path, rf"= {old}\(", "= ProtectedRouter(")
+        imported = "from app.core.auth import ProtectedRouter\n"
+        work.change(path, "(?=from app.core.database import)", imported)
     project.run(*check)
 
-    routes = re.findall(r"^E +([A-Z]+ /\S*) \(app\.\w+\.routes\.\w+\)$", failed, re.M)
+    named = r"^E +([A-Z]+ /\S*) \(app\.\w+\.routes\.\w+\)$"
+    routes = re.findall(named, failed, re.MULTILINE)
     assert len(routes) == 8, failed
     assert {"GET /items/{item_id}", "POST /privacy-requests"} <= set(routes)
     assert 'router = ProtectedRouter(prefix="/lamps"' in failed
