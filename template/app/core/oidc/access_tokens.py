@@ -1,12 +1,10 @@
 """Access tokens: which ones are accepted, and who sends them (RFC 9068, RFC 8725)."""
 
 import json
-import logging
 from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 from time import time
 from types import MappingProxyType
@@ -24,8 +22,6 @@ TYPES = {"at+jwt", "application/at+jwt", "jwt"}
 OTHER_TOKENS = {"id", "refresh", "offline", "logout"}
 ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -40,6 +36,10 @@ class Principal:
     permissions: frozenset[str]
     # Personal data: not where a principal is printed or logged.
     claims: Mapping[str, Any] = field(repr=False)
+
+
+# The id of the key, the key, what the token says, and when it expires.
+Remembered = tuple[str, jwt.PyJWK, Principal, int]
 
 
 class InvalidTokenError(Exception):
@@ -68,14 +68,31 @@ class AccessTokens:
         self._issuer, self._audiences, self._clients = issuer, audiences, clients
         self._algorithms, self._leeway = algorithms, leeway
         self._permissions_claim = permissions_claim
-        self._remembered: OrderedDict[bytes, tuple[jwt.PyJWK, Principal, int]] = (
-            OrderedDict()
-        )
+        self._remembered: OrderedDict[bytes, Remembered] = OrderedDict()
 
     async def verify(self, token: str) -> Principal:
         """Return who sends a token; raise InvalidTokenError or KeysUnavailableError."""
         if len(token) > MAX_LENGTH or not token.isascii():
             raise InvalidTokenError("too long, or not ASCII")
+        digest = sha256(token.encode()).digest()
+        if remembered := self._remembered.get(digest):
+            kid, verified_with, principal, expires = remembered
+            if expires + self._leeway <= time():
+                raise InvalidTokenError("expired", "has expired")
+            # By now, the issuer may have dropped the key, or have another with its id.
+            if await self._key(kid) is verified_with:
+                return principal
+        kid = self._kid(token)
+        key = await self._key(kid)
+        claims = self._decode(token, key)
+        principal = self._principal(claims)
+        self._remembered[digest] = kid, key, principal, int(claims["exp"])
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return principal
+
+    def _kid(self, token: str) -> str:
+        """Return the id of the key of a token whose header is that of an access token."""
         header = _header(token.partition(".")[0])
         if header.get("alg") not in self._algorithms:
             raise InvalidTokenError("alg is not one of AUTH_ALGORITHMS")
@@ -84,24 +101,13 @@ class AccessTokens:
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise InvalidTokenError("no kid")
+        return kid
+
+    async def _key(self, kid: str) -> jwt.PyJWK:
         try:
-            key = await self.keys.get(kid)
+            return await self.keys.get(kid)
         except UnknownKeyError:
             raise InvalidTokenError("the issuer has no such key") from None
-        digest = sha256(token.encode()).digest()
-        if remembered := self._remembered.get(digest):
-            verified_with, principal, expires = remembered
-            if expires + self._leeway <= time():
-                raise InvalidTokenError("expired", "has expired")
-            # By now, the issuer may have another key with the same id.
-            if verified_with is key:
-                return principal
-        claims = self._decode(token, key)
-        principal = self._principal(claims)
-        self._remembered[digest] = key, principal, int(claims["exp"])
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return principal
 
     def _decode(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         try:
@@ -165,7 +171,6 @@ def _permissions(claims: dict[str, Any], name: str) -> frozenset[str]:
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
 
 
-@lru_cache(maxsize=256)
 def _header(text: str) -> dict[str, Any]:
     try:
         header = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
