@@ -6,10 +6,16 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# Without the example, no route requires a permission.
+DOCUMENTS = {
+    "with-example": [],
+    "with-protected-example": ["--data", "auth=oidc"],
+    "without-example": ["--data", "example=false"],
+}
 
 
 def main() -> None:
-    for example, name in ((True, "with-example"), (False, "without-example")):
+    for name, answers in DOCUMENTS.items():
         with tempfile.TemporaryDirectory() as directory:
             copy = [
                 "uvx",
@@ -20,8 +26,7 @@ def main() -> None:
                 "--vcs-ref",
                 "HEAD",
             ]
-            answer = ["--data", f"example={example}"]
-            subprocess.run([*copy, *answer, ROOT, directory], check=True)
+            subprocess.run([*copy, *answers, ROOT, directory], check=True)
             accept = ["uv", "run", "--quiet", "python", "tests/test_openapi.py"]
             subprocess.run(accept, cwd=directory, check=True)
             document = json.loads(Path(directory, "openapi.json").read_text("utf-8"))

@@ -10,6 +10,7 @@ ANSWERS: dict[str, list[object]] = {
     "example": [True, False],
     "ci": ["github", "gitlab", "none"],
     "kubernetes": [True, False],
+    "auth": ["none", "oidc"],
 }
 
 

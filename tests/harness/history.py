@@ -64,7 +64,7 @@ def release(history: Project, version: str) -> None:
 def change_everything(path: Path) -> None:
     """Change the template as a later version could: above the anchors, and around them."""
     template = path / "template"
-    for file in sorted(template.rglob("*.py")):
+    for file in sorted([*template.rglob("*.py"), *template.rglob("*.py.jinja")]):
         text = file.read_text()
         if text.startswith('"""'):
             file.write_text(text.replace('"""\n', ' As of tomorrow."""\n', 1))
@@ -75,7 +75,7 @@ def change_everything(path: Path) -> None:
         ),
         "app/main.py": ("    # Yours between", "    await asyncio.sleep(0)\n"),
         ".gitignore.jinja": ("# Yours from", "tomorrow/\n"),
-        ".env.example": ("# Yours from", "TOMORROW=true\n"),
+        ".env.example.jinja": ("# Yours from", "TOMORROW=true\n"),
         ".github/workflows/update.yml": ("# Yours from", "      - run: uv --version\n"),
         "pyproject.toml.jinja": ("    # Yours from", '    "packaging",\n'),
     }

@@ -359,6 +359,12 @@ def nothing(work: Work) -> None:
     """A team that has not touched anything."""
 
 
+def a_feature(work: Work) -> None:
+    """A feature beside the example, which stays."""
+    for edit in (add_a_setting, add_a_feature, extend_the_application):
+        edit(work)
+
+
 def a_year(work: Work) -> None:
     """All of it."""
     for edit in (

@@ -140,7 +140,10 @@ def test_every_combination_of_answers_has_the_same_manifests(
             for path in project.files()
             if path.is_relative_to("deploy")
         }
-        for project in (render(**answers), render(kubernetes=True))
+        for project in (
+            render(**answers),
+            render(kubernetes=True, auth=answers["auth"]),
+        )
     ]
 
     assert texts[0]

@@ -28,18 +28,24 @@ def pythons() -> list[str]:
     return [f"{major}.{minor}" for major, minor in sorted(minors) if minor >= 11]
 
 
-# Each answer that renders tests or leaves them out, without the pairs: no test of one
-# concerns another.
-EVERYTHING = {"example": True, "ci": "github", "kubernetes": True}
-NOTHING = {"example": False, "ci": "none", "kubernetes": False}
+# Each answer that renders tests or leaves them out. The default answers are tested with the
+# oldest dependencies, below.
+ANSWERS = {
+    "everything": {
+        "example": True,
+        "ci": "github",
+        "kubernetes": True,
+        "auth": "oidc",
+    },
+    "nothing": {"example": False, "ci": "none", "kubernetes": False, "auth": "none"},
+    "only auth": {"example": False, "ci": "none", "kubernetes": False, "auth": "oidc"},
+}
 
 
 @pytest.mark.promise(22)
 @pytest.mark.promise(24)
 @pytest.mark.parametrize("python", pythons())
-@pytest.mark.parametrize(
-    "answers", [EVERYTHING, NOTHING], ids=["everything", "nothing"]
-)
+@pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
 def test_a_rendered_service_passes_its_own_checks_and_serves(
     render: Render,
     tmp_path: Path,
@@ -54,6 +60,12 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
     for command in ("ruff check", "ruff format --check", "ty check"):
         project.run(*command.split())
     with project.serve() as client:
+        if answers["auth"] == "oidc":
+            printed = project.run("token", "items:read", "items:write").stdout
+            assert client.get("/items").status_code == (
+                401 if answers["example"] else 404
+            )
+            client.headers["Authorization"] = f"Bearer {printed.strip()}"
         if answers["example"]:
             client.post("/items", json={"name": "Kept"})
         # Beside the running service, whose rows they must not touch.

@@ -24,10 +24,12 @@ from tests.harness.owners import is_the_team_s, moved
 from tests.harness.project import ROOT, Project
 from tests.harness.team import (
     Work,
+    a_feature,
     a_year,
     has_its_own_image_and_pipeline,
     nothing,
 )
+from tests.harness.types import Render
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
 # The newest release to the working tree, every version to tomorrow, and step by step
@@ -198,6 +200,36 @@ def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
     assert_clean(project)
     assert work.lost() == []
     assert (project.path / "deploy" / "base" / "deployment.yaml").exists()
+
+
+def test_a_service_that_an_update_closes_names_each_route_to_change(
+    installed: Render, history: Project, tmp_path: Path
+) -> None:
+    """The routes are the team's: the update leaves them open, and a test fails for them."""
+    project = start(history, tmp_path / "project", VERSIONS[-3])
+    work = Work(project)
+    a_feature(work)
+    commit(project)
+    update(project, WORKING_TREE, "--data=auth=oidc")
+    assert_clean(project)
+    assert work.lost() == []
+    environment = installed(kubernetes=True, auth="oidc").path / ".venv"
+    (project.path / ".venv").symlink_to(environment)
+    check = ("pytest", "-q", "tests/core/oidc/test_closed_by_default.py")
+
+    failed = project.run(*check, check=False).stdout
+    for name, old in (("items", "FeatureRouter"), ("privacy_requests", "APIRouter")):
+        path = f"app/{name}/routes.py"
+        work.change(path, rf"= {old}\(", "= ProtectedRouter(")
+        imported = "from app.core.auth import ProtectedRouter\n"
+        work.change(path, "(?=from app.core.database import)", imported)
+    project.run(*check)
+
+    named = r"^E +([A-Z]+ /\S*) \(app\.\w+\.routes\.\w+\)$"
+    routes = re.findall(named, failed, re.MULTILINE)
+    assert len(routes) == 8, failed
+    assert {"GET /items/{item_id}", "POST /privacy-requests"} <= set(routes)
+    assert 'router = ProtectedRouter(prefix="/lamps"' in failed
 
 
 def test_an_updated_service_passes_its_tests(history: Project, tmp_path: Path) -> None:
