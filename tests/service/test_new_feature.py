@@ -167,6 +167,21 @@ def test_only_the_name_of_the_feature_is_replaced(service: Project) -> None:
     assert copied.endswith(COPIED)
 
 
+def test_a_copy_of_a_protected_feature_has_permissions_of_its_own(
+    render: Render, installed: Render, tmp_path: Path
+) -> None:
+    service = render(auth="oidc").copy(tmp_path / "protected")
+    (service.path / ".venv").symlink_to(installed().path / ".venv")
+
+    copy(service, "line_item --like item")
+
+    routes = (service.path / "app" / "line_items" / "routes.py").read_text()
+    assert re.findall(r"\w+:(?:read|write)", routes) == [
+        "line_items:read",
+        *["line_items:write"] * 4,
+    ]
+
+
 def test_a_name_that_is_in_use_in_the_code_gets_an_underscore(service: Project) -> None:
     file = service.path / "app" / "items" / "service.py"
     # As in services that were created before 0.13.

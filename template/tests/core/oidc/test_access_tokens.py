@@ -155,6 +155,19 @@ async def test_a_token_that_is_wrong_in_one_thing_is_refused(
         assert REFUSED[name] not in response.text
 
 
+async def test_a_token_that_cannot_even_be_decoded_is_refused(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(jwt, "decode", fail)
+
+    response = await client.get("/lamps", headers=bearer("bob", "lamps:read"))
+
+    assert response.status_code == 401
+
+
 @pytest.mark.parametrize(
     "token",
     [
