@@ -8,7 +8,7 @@ from dotenv import dotenv_values
 
 ROOT = Path(__file__).parent
 # A slow machine, or one that runs other tests too, must not decide a test.
-PATIENT = dict.fromkeys(
+PATIENT: dict[str, Any] = dict.fromkeys(
     ("REQUEST_TIMEOUT", "DB_POOL_TIMEOUT", "DB_STATEMENT_TIMEOUT", "DB_LOCK_TIMEOUT"),
     60,
 )

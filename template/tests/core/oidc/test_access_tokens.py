@@ -237,6 +237,20 @@ class Keys(LocalIssuer):
         self.known = {"local": self._public_key}
 
 
+@pytest.mark.parametrize(
+    "token", [headed(alg="none"), headed(typ="id_token+jwt"), headed(kid=None), "x"]
+)
+async def test_the_header_is_judged_before_a_key_is_looked_for(token: str) -> None:
+    tokens, keys = accepted_tokens(), Keys()
+    keys.known = {}
+    tokens.keys = keys
+
+    with pytest.raises(InvalidTokenError) as error:
+        await tokens.verify(token)
+
+    assert str(error.value) != "the issuer has no such key"
+
+
 async def test_a_token_that_was_accepted_goes_with_its_key() -> None:
     keys, other = Keys(), Keys()
     tokens = accepted_tokens()
@@ -267,7 +281,7 @@ async def test_a_token_is_verified_once_as_long_as_it_is_remembered(
     monkeypatch.setattr(jwt, "decode", counted)
     tokens = accepted_tokens()
     first, second, third = (ISSUER.token(name) for name in ("ann", "bob", "cid"))
-    for token in (first, first, second, second, third, third, second, first):
+    for token in (first, first, second, second, third, third, third, first):
         await tokens.verify(token)
 
     assert verified == 4
