@@ -126,7 +126,8 @@ def test_copies_of_the_example_and_of_the_tutorial_s_feature_pass_all_checks(
     tests = project.run("bash", "-c", f"{accept} -q --durations=3 --ignore=tests/core")
 
     folders = [{p.name for p in (project.path / d).iterdir()} for d in ("app", "tests")]
-    made = set.intersection(*folders) - {"core", "models", "items", "privacy_requests"}
+    before = {"__pycache__", "core", "models", "items", "privacy_requests"}
+    made = set.intersection(*folders) - before
     assert len(made) == len(FEATURES)
     assert "passed" in tests.stdout
 
@@ -165,6 +166,21 @@ def test_only_the_name_of_the_feature_is_replaced(service: Project) -> None:
 
     copied = (service.path / "app" / "line_items" / "service.py").read_text()
     assert copied.endswith(COPIED)
+
+
+def test_a_copy_of_a_protected_feature_has_permissions_of_its_own(
+    render: Render, installed: Render, tmp_path: Path
+) -> None:
+    service = render(auth="oidc").copy(tmp_path / "protected")
+    (service.path / ".venv").symlink_to(installed().path / ".venv")
+
+    copy(service, "line_item --like item")
+
+    routes = (service.path / "app" / "line_items" / "routes.py").read_text()
+    assert re.findall(r"\w+:(?:read|write)", routes) == [
+        "line_items:read",
+        *["line_items:write"] * 4,
+    ]
 
 
 def test_a_name_that_is_in_use_in_the_code_gets_an_underscore(service: Project) -> None:

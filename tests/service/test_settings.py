@@ -25,6 +25,7 @@ CHANGED = {
     "DRAIN_SECONDS": "3",
     "SHUTDOWN_SECONDS": "1",
     "APP_TITLE": "Ours",
+    "APP_LICENSE": "Ours too",
     "APP_DESCRIPTION": "Our own.",
     "APP_VERSION": "9.9.9",
     "DATABASE_READ_URL": "postgresql://nobody@127.0.0.1:1/none",

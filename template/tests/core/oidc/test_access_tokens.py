@@ -155,6 +155,19 @@ async def test_a_token_that_is_wrong_in_one_thing_is_refused(
         assert REFUSED[name] not in response.text
 
 
+async def test_a_token_that_cannot_even_be_decoded_is_refused(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(jwt, "decode", fail)
+
+    response = await client.get("/lamps", headers=bearer("bob", "lamps:read"))
+
+    assert response.status_code == 401
+
+
 @pytest.mark.parametrize(
     "token",
     [
@@ -224,6 +237,20 @@ class Keys(LocalIssuer):
         self.known = {"local": self._public_key}
 
 
+@pytest.mark.parametrize(
+    "token", [headed(alg="none"), headed(typ="id_token+jwt"), headed(kid=None), "x"]
+)
+async def test_the_header_is_judged_before_a_key_is_looked_for(token: str) -> None:
+    tokens, keys = accepted_tokens(), Keys()
+    keys.known = {}
+    tokens.keys = keys
+
+    with pytest.raises(InvalidTokenError) as error:
+        await tokens.verify(token)
+
+    assert str(error.value) != "the issuer has no such key"
+
+
 async def test_a_token_that_was_accepted_goes_with_its_key() -> None:
     keys, other = Keys(), Keys()
     tokens = accepted_tokens()
@@ -254,7 +281,7 @@ async def test_a_token_is_verified_once_as_long_as_it_is_remembered(
     monkeypatch.setattr(jwt, "decode", counted)
     tokens = accepted_tokens()
     first, second, third = (ISSUER.token(name) for name in ("ann", "bob", "cid"))
-    for token in (first, first, second, second, third, third, second, first):
+    for token in (first, first, second, second, third, third, third, first):
         await tokens.verify(token)
 
     assert verified == 4
