@@ -8,10 +8,12 @@ from dotenv import dotenv_values
 
 ROOT = Path(__file__).parent
 # A slow machine, or one that runs other tests too, must not decide a test.
-PATIENT = dict.fromkeys(
-    ("REQUEST_TIMEOUT", "DB_POOL_TIMEOUT", "DB_STATEMENT_TIMEOUT", "DB_LOCK_TIMEOUT"),
-    60,
-)
+PATIENCE: dict[str, Any] = {
+    "REQUEST_TIMEOUT": 60,
+    "DB_POOL_TIMEOUT": 60,
+    "DB_STATEMENT_TIMEOUT": 60,
+    "DB_LOCK_TIMEOUT": 60,
+}
 
 
 def use_defaults() -> None:
@@ -34,7 +36,7 @@ def use_defaults() -> None:
     for name in example.keys() - kept.keys():
         if not example[name]:
             os.environ.pop(name, None)
-    settings.__init__(_env_file=None, **{**PATIENT, **kept})
+    settings.__init__(_env_file=None, **{**PATIENCE, **kept})
 
 
 # Before anything else imports the application.
