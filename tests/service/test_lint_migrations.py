@@ -3,13 +3,15 @@
 import json
 import textwrap
 import tomllib
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.postgres import Postgres
+from tests.harness.processes import once, shared_directory
 from tests.harness.project import Project
 from tests.harness.revisions import REVISION
 from tests.harness.types import Render
@@ -56,8 +58,7 @@ with empty_database():
         settings.DATABASE_URL = before.set(database="measured")
         found[name] = [(one.rule, one.is_note) for one in lint(revision)]
         execute("DROP DATABASE measured")
-path.unlink()
-Path("found.json").write_text(json.dumps(found))
+Path(sys.argv[2]).write_text(json.dumps(found))
 """
 
 
@@ -75,29 +76,21 @@ def executing(statements: list[str], *, autocommit: bool = False) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(installed: Render, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    source = installed()
-    project = source.copy(tmp_path_factory.mktemp("lint") / "project")
-    (project.path / ".venv").symlink_to(source.path / ".venv")
-    return project
-
-
-@pytest.fixture(scope="module")
-def postgres(
-    project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[Postgres]:
-    """A server that makes and drops databases in no time: nothing in them is to last."""
-    postgres = Postgres(project, tmp_path_factory.mktemp("postgres"))
-    postgres.start()
-    postgres.query("ALTER SYSTEM SET fsync = off")
-    postgres.query("SELECT pg_reload_conf()")
-    yield postgres
-    postgres.close()
-
-
-@pytest.fixture(scope="module")
-def found(project: Project, postgres: Postgres) -> dict[str, list[tuple[str, bool]]]:
+def found(
+    installed: Render, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[tuple[str, bool]]]:
     """What the linter finds in each revision: rules, and whether it is only a note."""
+    path = shared_directory(tmp_path_factory, "lint") / "found.json"
+    with once(path) as is_first:
+        if is_first:
+            lint_each(installed(), tmp_path_factory.mktemp("lint"), path)
+        return json.loads(path.read_text())
+
+
+def lint_each(service: Project, directory: Path, found: Path) -> None:
+    """Lint all revisions, with a server that makes and drops databases in no time."""
+    project = service.copy(directory / "project")
+    (project.path / ".venv").symlink_to(service.path / ".venv")
     versions = project.path / "alembic" / "versions"
     before = revision("before", "d20e94b6a7c3", executing(MEASURED["setup"]))
     (versions / "2026_03_01_0900-before.py").write_text(before)
@@ -111,9 +104,14 @@ def found(project: Project, postgres: Postgres) -> dict[str, list[tuple[str, boo
         for name, measured in REVISIONS.items()
     }
     (project.path / "measured.json").write_text(json.dumps(texts))
-    project.run("python", "-c", LINT_EACH, postgres.url, DATABASE_URL=postgres.url)
-    (versions / "2026_03_01_0900-before.py").unlink()
-    return json.loads((project.path / "found.json").read_text())
+    postgres = Postgres(project, directory / "postgres")
+    postgres.start()
+    with closing(postgres):
+        # Nothing in the databases is to last.
+        postgres.query("ALTER SYSTEM SET fsync = off")
+        postgres.query("SELECT pg_reload_conf()")
+        arguments = (postgres.url, str(found))
+        project.run("python", "-c", LINT_EACH, *arguments, DATABASE_URL=postgres.url)
 
 
 @pytest.mark.parametrize("name", REVISIONS)
