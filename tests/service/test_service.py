@@ -98,7 +98,7 @@ def test_pages_by_random_columns_hold_every_row_once(installed: Render) -> None:
 def test_the_oldest_dependencies_that_are_allowed_suffice(
     render: Render, tmp_path: Path
 ) -> None:
-    project = render().copy(tmp_path / "project")
+    project = render(kubernetes=True, auth="oidc").copy(tmp_path / "project")
 
     project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
 
