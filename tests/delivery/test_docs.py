@@ -1,0 +1,86 @@
+"""`/docs` of a service that asks for access tokens, in a browser."""
+
+import re
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect, sync_playwright
+
+from tests.harness.types import Render
+
+# FastAPI's page loads it from a CDN, on which this test must not depend.
+SWAGGER_UI = "swagger-ui-dist@5.35.0"
+
+
+@pytest.fixture
+def swagger_ui(tmp_path: Path) -> Path:
+    (tmp_path / "package.json").write_text('{"private": true}')
+    install = ("npm", "install", "--silent", "--ignore-scripts", "--no-audit")
+    subprocess.run([*install, SWAGGER_UI], cwd=tmp_path, check=True)
+    return tmp_path / "node_modules" / "swagger-ui-dist"
+
+
+@pytest.fixture
+def page(swagger_ui: Path) -> Generator[Page]:
+    """A page of a browser that has Swagger UI without a network."""
+
+    def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        if route.request.url.startswith("http://127.0.0.1:"):
+            route.continue_()
+        elif (swagger_ui / name).is_file():
+            route.fulfill(path=swagger_ui / name)
+        else:
+            route.abort()
+
+    with (
+        sync_playwright() as playwright,
+        # Root may not have a sandbox.
+        playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        ) as browser,
+    ):
+        page = browser.new_page()
+        page.route("**/*", answer)
+        yield page
+
+
+def status_of_listing(page: Page) -> str:
+    """Send `GET /items` from the page, and return the status that it shows."""
+    operation = page.locator("#operations-items-list_items")
+    operation.wait_for()
+    # A page that is loaded again shows what its address names.
+    if "is-open" not in (operation.get_attribute("class") or ""):
+        operation.get_by_role("button", name=re.compile("GET")).first.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    status = operation.locator(
+        ".live-responses-table tr.response td.response-col_status"
+    ).first
+    expect(status).to_have_text(re.compile(r"\d{3}"))
+    return (status.text_content() or "").strip()[:3]
+
+
+def test_the_docs_keep_the_token_that_was_entered_when_they_are_loaded_again(
+    installed: Render, page: Page
+) -> None:
+    project = installed(auth="oidc")
+    token = project.run("token", "items:read").stdout.strip()
+
+    with project.serve() as client:
+        page.goto(f"{client.base_url}/docs")
+        without = status_of_listing(page)
+        page.reload()
+        page.get_by_role("button", name="Authorize").first.click()
+        dialog = page.locator(".modal-ux")
+        dialog.get_by_role("textbox").fill(token)
+        dialog.get_by_role("button", name="Apply credentials").click()
+        dialog.get_by_role("button", name="Close").click()
+        entered = status_of_listing(page)
+        page.reload()
+        again = status_of_listing(page)
+        page.goto("about:blank")
+
+    assert [without, entered, again] == ["401", "200", "200"]
