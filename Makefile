@@ -31,9 +31,10 @@ demo: .demo
 smoke: .demo
 	cd .demo && ../$(UV) run --quiet python ../scripts/smoke.py
 
-# A third process uses the cores while the others wait for programs.
+# A third process uses the cores while the others wait for programs. The shortest tests are
+# the last ones, so that no process waits long for another at the end.
 test: $(UV)
-	$(UV) run --quiet pytest -n 3 --dist worksteal tests/copy tests/update tests/service
+	$(UV) run --quiet pytest -n 3 --dist worksteal tests/update tests/service tests/copy
 
 # Tests how a rendered service handles failures of its clients and of PostgreSQL.
 test-faults: $(UV)

@@ -32,17 +32,17 @@ from tests.harness.team import (
 from tests.harness.types import Render
 
 VERSIONS = [*RELEASES, WORKING_TREE, TOMORROW]
-# The newest release to the working tree, every version to tomorrow, and step by step
-# through all of them. What one release does to another cannot change any more.
+# Step by step through all versions, the newest release to the working tree, and every
+# version to tomorrow. What one release does to another cannot change any more.
 PATHS = [
+    VERSIONS,
     VERSIONS[-3:-1],
     *([old, TOMORROW] for old in VERSIONS[:-1]),
-    VERSIONS,
 ]
 
 
 # A year is all the edits.
-CASES = [([WORKING_TREE, TOMORROW], nothing), *((path, a_year) for path in PATHS)]
+CASES = [*((path, a_year) for path in PATHS), ([WORKING_TREE, TOMORROW], nothing)]
 
 
 def missing_changes(
