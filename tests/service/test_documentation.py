@@ -279,8 +279,9 @@ def test_demo_serves_at_the_port_that_is_chosen_until_ctrl_c(clone: Project) -> 
 
 
 def test_a_failed_download_says_what_to_do_behind_a_proxy(clone: Project) -> None:
-    environment = {"PIP_CERT": None, "SSL_CERT_FILE": "/proxy.pem"}
-    show = ("--eval", "show: ; @echo $$PIP_CERT", "show")
+    # Within `make test`, make would say which directory it enters.
+    environment = {"MAKEFLAGS": None, "PIP_CERT": None, "SSL_CERT_FILE": "/proxy.pem"}
+    show = ("--no-print-directory", "--eval", "show: ; @echo $$PIP_CERT", "show")
 
     certificate = clone.run("make", *show, **environment).stdout
     failed = clone.run(

@@ -164,7 +164,7 @@ def programs(project: Project, **environment: str) -> Generator[str]:
     """Give what each program says that migrates the database, and cannot."""
     environment["PYTHONPATH"] = str(project.path)
     tests = ("pytest", "-q", "-p", "no:cacheprovider", "tests/items")
-    for command in (("alembic", "upgrade", "head"), ("dev",), tests):
+    for command in (("alembic", "upgrade", "head"), ("dev", "--port", "0"), tests):
         result = project.run(*command, check=False, **environment)
         assert result.returncode != 0, result.stdout
         assert "Traceback" not in result.stdout, result.stdout
@@ -190,7 +190,7 @@ def test_a_database_of_another_branch_is_named(project: Project) -> None:
     for path in versions.glob("2026_01_0[23]*.py"):
         path.unlink()
 
-    for command in (("alembic", "upgrade", "head"), ("dev",)):
+    for command in (("alembic", "upgrade", "head"), ("dev", "--port", "0")):
         result = project.run(*command, check=False, PYTHONPATH=str(project.path))
         assert result.returncode != 0
         assert "revision identified by 'slow', which is not in" in result.stdout

@@ -13,6 +13,8 @@ from tests.harness.project import Project, free_port, wait_for_reload, wait_unti
 from tests.harness.types import Render
 
 IN_SERVICE = Path(__file__).parent / "in_service"
+# For what ends before it listens: another test may have port 8000.
+DEV = ("dev", "--port", "0")
 UNREACHABLE = "postgresql://me:s3cret@127.0.0.1:1/none"
 
 
@@ -182,7 +184,7 @@ def test_the_service_reloads_when_its_code_changes(
 
 def test_development_refuses_to_run_as_production(installed: Render) -> None:
     result = installed().run(
-        "dev", check=False, ENVIRONMENT="production", DATABASE_URL=UNREACHABLE
+        *DEV, check=False, ENVIRONMENT="production", DATABASE_URL=UNREACHABLE
     )
 
     assert result.returncode == 2
@@ -192,7 +194,7 @@ def test_development_refuses_to_run_as_production(installed: Render) -> None:
 def test_an_unreachable_database_is_named_without_its_password(
     installed: Render,
 ) -> None:
-    result = installed().run("dev", check=False, DATABASE_URL=UNREACHABLE)
+    result = installed().run(*DEV, check=False, DATABASE_URL=UNREACHABLE)
 
     assert result.returncode == 1
     assert "me:***@127.0.0.1:1/none cannot be used" in result.stdout
@@ -221,7 +223,7 @@ def test_ctrl_c_at_the_start_is_no_traceback(installed: Render, tmp_path: Path) 
     started = project.path / ".local" / "postgres" / "users"
 
     # Ends with Ctrl-C as soon as it waits for its PostgreSQL.
-    with project.start("dev") as process:
+    with project.start(*DEV) as process:
         wait_until(started.exists)
 
     assert process.returncode == -signal.SIGINT
@@ -231,7 +233,7 @@ def test_ctrl_c_at_the_start_is_no_traceback(installed: Render, tmp_path: Path) 
 @pytest.mark.parametrize(
     "command",
     [
-        ("dev",),
+        DEV,
         ("alembic", "upgrade", "head"),
         ("pytest", "-q"),
         ("python", "scripts/lint_migrations.py", "alembic/versions/none.py"),
@@ -258,14 +260,14 @@ def test_a_database_that_is_not_there_is_named_in_a_sentence(
     installed: Render,
 ) -> None:
     script = """
-import os, subprocess
+import os, subprocess, sys
 from app.core.db.local_postgres import start
 
 url = start().replace("/postgres?", "/none?")
-subprocess.run(["dev"], env={**os.environ, "DATABASE_URL": url})
+subprocess.run(sys.argv[1:], env={**os.environ, "DATABASE_URL": url})
 """
 
-    result = installed().run("python", "-c", script)
+    result = installed().run("python", "-c", script, *DEV)
 
     assert result.stdout.strip().endswith(
         'cannot be used: database "none" does not exist'
