@@ -38,12 +38,22 @@ def _requests(app: FastAPI) -> Iterator[tuple[Scope, str, str]]:
             scope: Scope = {
                 "type": kind,
                 "method": method,
-                "path": re.sub(r"{.*?}", "x", path),
+                "path": re.sub(r"{.*?(?::(.*?))?}", _value_of, path),
                 "query_string": b"",
                 "headers": [],
                 "extensions": {"websocket.http.response": {}},
             }
             yield scope, path, name
+
+
+def _value_of(parameter: re.Match[str]) -> str:
+    """Return a value that the convertor of a parameter accepts."""
+    values = {
+        "int": "1",
+        "float": "1.5",
+        "uuid": "00000000-0000-0000-0000-000000000000",
+    }
+    return values.get(parameter[1], "x")
 
 
 async def _first_status(app: FastAPI, scope: Scope) -> int:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, HTTPException, Request, Response, Security
 from fastapi.openapi.models import HTTPBearer
@@ -56,6 +56,7 @@ async def _authenticate(connection: HTTPConnection) -> Principal:
     """Return the sender; raise a 401, or a 503 while it cannot be told (RFC 6750)."""
     sent = connection.headers.getlist("Authorization")
     scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
+    token = token.lstrip(" ")
     if scheme.lower() != "bearer" or not token:
         raise _refused(HTTPStatus.UNAUTHORIZED, "Send an access token.")
     try:
@@ -141,10 +142,13 @@ class ProtectedRouter(FeatureRouter):
     """A FeatureRouter whose routes respond with 401 to a request without a valid token.
 
     With `requires`, all of them need that permission. A route for everybody is declared
-    as in the OpenAPI document: `openapi_extra={"security": []}`.
+    as in the OpenAPI document: `openapi_extra={"security": []}`. Raises TypeError for what
+    it could not protect.
     """
 
     def __init__(self, *, requires: str | None = None, **options: Any) -> None:
+        if "route_class" in options:
+            raise TypeError("A ProtectedRouter has a route_class of its own.")
         super().__init__(**options)
         self._required = Security(_check, scopes=[requires] if requires else [])
 
@@ -165,9 +169,24 @@ class ProtectedRouter(FeatureRouter):
         super().add_api_websocket_route(path, endpoint, *args, **options)
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
-        """Include the routes of another router, as any router does."""
+        """Include the routes of another ProtectedRouter without public routes."""
+        if not isinstance(router, ProtectedRouter) or any(
+            is_public(getattr(route, "openapi_extra", None)) for route in router.routes
+        ):
+            raise TypeError(
+                "A ProtectedRouter includes only ProtectedRouters without public routes: "
+                f"include the router {router.prefix or 'without a prefix'} in app/api.py."
+            )
         self._add_check(options)
         super().include_router(router, **options)
+
+    def _refuse(self, path: str, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(
+            f"{path} would be open to everybody, because only FastAPI's own routes can ask "
+            "for a token: add it to another router or to the application."
+        )
+
+    add_route = add_websocket_route = mount = host = frontend = _refuse
 
     def _add_check(self, options: dict[str, Any]) -> None:
         options["dependencies"] = [self._required, *(options.get("dependencies") or ())]

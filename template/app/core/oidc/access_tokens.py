@@ -16,9 +16,11 @@ from app.core.oidc.signing_keys import Keys, UnknownKeyError
 
 MAX_LENGTH = 16_384
 MAX_REMEMBERED = 2_000
+LATEST_EXPIRY = 253_402_300_800  # The year 10000: what is later may not fit a float.
 # RFC 9068 asks for the first, which most issuers send only if told to.
 TYPES = {"at+jwt", "application/at+jwt", "jwt"}
-# What other tokens of the same issuers call themselves, and the claims of ID tokens.
+# What other tokens of the same issuers call themselves, and the claims of ID tokens. A
+# logout token that has no name has `events`.
 OTHER_TOKENS = {"id", "refresh", "offline", "logout"}
 ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
 
@@ -132,17 +134,21 @@ class AccessTokens:
     def _principal(self, claims: dict[str, Any]) -> Principal:
         kinds = {str(claims.get(name, "")).lower() for name in ("typ", "token_use")}
         is_access = bool(kinds & {"bearer", "access"})
-        if kinds & OTHER_TOKENS or (
-            not is_access and any(name in claims for name in ID_TOKEN_CLAIMS)
+        if (
+            kinds & OTHER_TOKENS
+            or "events" in claims
+            or (not is_access and any(name in claims for name in ID_TOKEN_CLAIMS))
         ):
             raise InvalidTokenError("not an access token")
         client = _client(claims)
         if self._clients and client not in self._clients:
             raise InvalidTokenError("its client is not one of AUTH_CLIENTS")
-        if not claims["sub"]:
-            raise InvalidTokenError("no sub")
+        subject = claims["sub"]
+        # It may be stored, and a surrogate or a NUL cannot be.
+        if not subject.strip() or not subject.isprintable():
+            raise InvalidTokenError("no usable sub")
         return Principal(
-            claims["sub"],
+            subject,
             client,
             _permissions(claims, self._permissions_claim),
             MappingProxyType(claims),
@@ -151,7 +157,8 @@ class AccessTokens:
 
 def _client(claims: dict[str, Any]) -> str | None:
     # Each issuer has its own name for it.
-    return claims.get("client_id") or claims.get("azp") or claims.get("appid")
+    named = (claims.get(name) for name in ("client_id", "azp", "appid"))
+    return next((name for name in named if name and isinstance(name, str)), None)
 
 
 def _permissions(claims: dict[str, Any], name: str) -> frozenset[str]:

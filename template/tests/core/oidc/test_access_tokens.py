@@ -123,7 +123,9 @@ REFUSED = {
     "a list of issuers": saying(iss=["https://local-issuer.invalid"]),
     "no subject": saying(sub=None),
     "an empty subject": saying(sub=""),
+    "a subject of blanks": saying(sub=" "),
     "a subject that is a number": saying(sub=7),
+    "a subject that cannot be stored": saying(sub="\ud800"),
     "an ID token, by its nonce": saying(nonce="n"),
     "an ID token, by its at_hash": saying(at_hash="h"),
     "an ID token, by its c_hash": saying(c_hash="h"),
@@ -133,6 +135,7 @@ REFUSED = {
     "a refresh token of Keycloak": saying(typ="Refresh"),
     "an offline token of Keycloak": saying(typ="Offline"),
     "a logout token of Keycloak": saying(typ="Logout"),
+    "a logout token, by its events": saying(events={}),
 }
 
 
@@ -177,6 +180,7 @@ ACCEPTED = {
     "an unknown field in its header": headed(x=1),
     "several audiences": saying(aud=["other", "local"]),
     "expires at a number in quotes": saying(exp=str(NOW + 3600)),
+    "expires later than a float can say": saying(exp=10**400),
     "valid since a second": saying(nbf=NOW - 1),
     "no id": saying(jti=None),
     "a nonce, but Keycloak's typ": saying(nonce="n", typ="Bearer"),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Response, WebSocket
+from fastapi.routing import APIRoute
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import event, text
@@ -80,12 +81,16 @@ async def watch_lamps(socket: WebSocket) -> None:
     await socket.accept()
 
 
-bulbs = APIRouter(prefix="/bulbs")
+bulbs = ProtectedRouter(prefix="/bulbs")
 
 
 @bulbs.get("")
 async def list_bulbs() -> int:
     return 1
+
+
+@bulbs.post("")
+async def create_bulb(_: Lamp) -> None: ...
 
 
 @bulbs.websocket("/watch")
@@ -163,8 +168,8 @@ async def test_two_tokens_count_as_no_token(client: AsyncClient) -> None:
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
-async def test_the_case_of_the_scheme_does_not_matter(
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+async def test_case_and_blanks_of_the_scheme_do_not_matter(
     client: AsyncClient, scheme: str
 ) -> None:
     token = ISSUER.token("ann", "lamps:read")
@@ -223,9 +228,10 @@ async def test_the_sender_is_judged_before_the_body_is_read(
             read += 1
             yield part
 
-    for part in (b"{", b"{}", b"x" * 100_000):
-        response = await client.post("/v1/lamps", content=body(part))
-        assert response.status_code == 401
+    for path in ("/v1/lamps", "/v1/lamps/bulbs"):
+        for part in (b"{", b"{}", b"x" * 100_000):
+            response = await client.post(path, content=body(part))
+            assert response.status_code == 401
 
     assert read == 0
 
@@ -271,6 +277,41 @@ async def test_routes_that_ask_for_no_token_are_found(client: AsyncClient) -> No
     ]
 
 
+@pytest.mark.parametrize("kind", ["uuid", "int", "float", "path", "str"])
+async def test_a_protected_route_is_found_to_be_so_whatever_its_path_accepts(
+    kind: str,
+) -> None:
+    router = ProtectedRouter(prefix="/desks")
+    router.add_api_route(f"/{{desk:{kind}}}", list_bulbs)
+    other = FastAPI()
+    other.include_router(router)
+
+    assert await open_routes(other) == []
+
+
+def test_what_a_protected_router_cannot_protect_is_refused() -> None:
+    router = ProtectedRouter(prefix="/desks")
+    public = ProtectedRouter()
+    public.add_api_route("/price", get_price, openapi_extra={"security": []})
+
+    for add in (
+        router.add_route,
+        router.mount,
+        router.host,
+        router.add_websocket_route,
+    ):
+        with pytest.raises(TypeError, match="/x would be open to everybody"):
+            add("/x", FastAPI())
+    with pytest.raises(TypeError, match="/x would be open to everybody"):
+        router.frontend("/x", directory=".")
+    for other in (APIRouter(), public):
+        with pytest.raises(TypeError, match="includes only ProtectedRouters"):
+            router.include_router(other)
+    with pytest.raises(TypeError, match="route_class of its own"):
+        ProtectedRouter(route_class=APIRoute)
+    assert router.routes == []
+
+
 async def test_a_route_may_be_declared_public(client: AsyncClient) -> None:
     assert (await client.get("/v1/lamps/price")).json() == 7
     assert app.openapi()["paths"]["/v1/lamps/price"]["get"]["security"] == []
@@ -291,6 +332,7 @@ def test_the_openapi_document_has_the_permissions_of_a_route() -> None:
         "delete /v1/lamps": [{"token": ["lamps:read", "lamps:write", "lamps:delete"]}],
         "get /v1/lamps/price": [],
         "get /v1/lamps/bulbs": [{"token": ["lamps:read"]}],
+        "post /v1/lamps/bulbs": [{"token": ["lamps:read"]}],
         "get /v1/chairs": [{"token": ["chairs:read"]}],
     }
     assert document["components"]["securitySchemes"] == {
