@@ -159,27 +159,33 @@ def test_every_documented_operation_succeeds(
 STREAM = """
 import asyncio
 from fastapi.sse import EventSourceResponse
+from app.core.health import draining
 
 @app.get("/ticks", response_class=EventSourceResponse)
 async def ticks() -> AsyncGenerator[str]:
-    while True:
+    while {condition}:
         yield "tick"
         await asyncio.sleep(0.1)
 """
 
 
+@pytest.mark.parametrize("condition", ["True", "not draining.is_set()"])
 def test_the_service_reloads_when_its_code_changes(
-    installed: Render, tmp_path: Path
+    installed: Render, tmp_path: Path, condition: str
 ) -> None:
+    """Also while a stream is open, which ends without a traceback if it can."""
     project = with_environment_of(installed(), tmp_path)
     main = project.path / "app" / "main.py"
     with main.open("a") as file:
-        file.write(STREAM)
+        file.write(STREAM.format(condition=condition))
 
     with project.serve() as client, client.stream("GET", "/ticks") as stream:
         assert next(stream.iter_lines())
         main.write_text(main.read_text().replace('"/redoc"', '"/other"'))
         wait_for_reload(lambda: client.get("/other").status_code == 200)
+        log = (project.path / "output.txt").read_text()
+
+    assert condition == "True" or "Traceback" not in log
 
 
 def test_development_refuses_to_run_as_production(installed: Render) -> None:

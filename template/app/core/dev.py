@@ -14,10 +14,12 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 def main() -> None:
     """Migrate the database, say where the service is, and serve it until Ctrl-C."""
-    import uvicorn
+    from uvicorn import Config
+    from uvicorn.supervisors import ChangeReload
 
     from app.core.config import settings
     from app.core.logging import configure_logging
+    from app.core.serve import Server
 
     parser = argparse.ArgumentParser("dev", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
@@ -34,7 +36,7 @@ def main() -> None:
     migrate()
     url = f"http://{arguments.host}:{arguments.port}/docs"
     print(f"{settings.APP_TITLE}: {url}", flush=True)  # noqa: T201
-    uvicorn.run(
+    config = Config(
         "app.main:app",
         host=arguments.host,
         port=arguments.port,
@@ -45,6 +47,8 @@ def main() -> None:
         # An event stream that a browser keeps open does not hold up a reload.
         timeout_graceful_shutdown=1,
     )
+    # As uvicorn.run does, but with a server that lets streams end.
+    ChangeReload(config, Server(config).run, [config.bind_socket()]).run()
 
 
 def check_address(host: str, port: int) -> None:

@@ -35,6 +35,8 @@ class Server(uvicorn.Server):
             self._stop()
 
     def _stop(self) -> None:
+        # Streams watch it, to end with the service.
+        health.draining.set()
         # Does not raise the signal again at the end, as uvicorn would: the exit code is 0.
         self.should_exit = True
 
