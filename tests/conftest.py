@@ -52,7 +52,7 @@ def render(
 
     def render(**answers: object) -> Project:
         key = json.dumps({**DEFAULTS, **answers}, sort_keys=True)
-        path = directory / hashlib.sha256(key.encode()).hexdigest()
+        path = directory / hashlib.sha256(key.encode()).hexdigest()[:16]
         with once(path) as is_first:
             if is_first:
                 result = copie_session.copy(
@@ -60,8 +60,9 @@ def render(
                 )
                 if result.exception is not None:
                     raise result.exception
-                path.symlink_to(result.project_dir)
-        return Project(path.resolve())
+                # The process that rendered it deletes its own when it ends.
+                shutil.move(result.project_dir, path)
+        return Project(path)
 
     return render
 
