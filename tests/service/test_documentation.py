@@ -376,47 +376,13 @@ def test_removing_the_example_by_hand_equals_rendering_without_it(
         assert (project.path / path).read_text() == expected, path
 
 
-# The imports that the how-to leaves out, for each of its blocks about a shared client.
-RATES = {
-    "app/rates/routes.py": """
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Annotated
-
-from fastapi import Depends, FastAPI, Request
-from httpx2 import AsyncClient
-
-from app.core.config import settings
-from app.core.http.openapi import problems
-from app.core.http.routing import FeatureRouter
-from app.rates import service
-from app.rates.schemas import Rate
-""",
-    "app/rates/service.py": """
-from http import HTTPStatus
-
-from httpx2 import AsyncClient, HTTPError
-
-from app.core.errors import ServiceError
-from app.rates.schemas import Rate
-""",
-    "tests/rates/test_rates.py": """
-import pytest
-from httpx2 import AsyncClient, MockTransport, Response
-
-from app.main import app
-from app.rates.routes import get_bank
-""",
-}
-RATE_SCHEMA = """
-from decimal import Decimal
-
-from pydantic import BaseModel
-
-
-class Rate(BaseModel):
-    rate: Decimal
-"""
+# The modules that the how-to shows for a shared client, in its order.
+RATES = (
+    "app/rates/routes.py",
+    "app/rates/schemas.py",
+    "app/rates/service.py",
+    "tests/rates/test_rates.py",
+)
 UNAVAILABLE = """
 
 async def test_a_bank_that_is_down_is_a_503(client: AsyncClient) -> None:
@@ -433,11 +399,7 @@ def test_a_client_that_features_share_is_there_in_the_tests_too(
     project = installed().copy(tmp_path / "project")
     (project.path / ".venv").symlink_to(installed().path / ".venv")
     shown = blocks(section(HOW_TO, "Share a client"), "python")
-    texts = {
-        path: f"{imports}\n\n{block}"
-        for (path, imports), block in zip(RATES.items(), shown, strict=True)
-    }
-    texts["app/rates/schemas.py"] = RATE_SCHEMA
+    texts = dict(zip(RATES, shown, strict=True))
     texts["tests/rates/test_rates.py"] += UNAVAILABLE
     for path, text in texts.items():
         (project.path / path).parent.mkdir(exist_ok=True)
