@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest import mock
 
 import pytest
 import yaml
@@ -22,16 +22,61 @@ RESERVED_CONNECTIONS = 20
 # Two while a password is changed; PgBouncer has a pool for each.
 LOGINS = 2
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SETTINGS = ("ConfigMap", "settings")
+
+Resources = dict[tuple[str, str], dict[str, Any]]  # by kind and name
+
+
+def documents(text: str) -> list[Any]:
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 def merged(old: Any, new: Any) -> Any:
     """Patch as kustomize does: mappings by their keys, lists by the names in them."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return old | {key: merged(old.get(key), value) for key, value in new.items()}
-    if isinstance(old, list) and all("name" in item for item in [*old, *new]):
-        by_name = [{item["name"]: item for item in items} for items in (old, new)]
+        both = old | {key: merged(old.get(key), value) for key, value in new.items()}
+        return {key: value for key, value in both.items() if value is not None}
+    items = [*old, *new] if isinstance(old, list) and isinstance(new, list) else []
+    if items and all(isinstance(item, dict) and "name" in item for item in items):
+        by_name = [{item["name"]: item for item in each} for each in (old, new)]
         return list(merged(*by_name).values())
     return new
+
+
+def edited(old: Any, path: list[str], operation: str, value: Any) -> Any:
+    """Return a copy with what an operation of JSON Patch (RFC 6902) makes at a path."""
+    new = old.copy()  # The aliases of a YAML anchor share one object.
+    first, *rest = path
+    key: Any = first
+    if isinstance(new, list):
+        key = len(new) if first == "-" else int(first)
+    if rest:
+        new[key] = edited(new[key], rest, operation, value)
+        return new
+    if operation != "add":
+        new.pop(key)
+    if operation != "remove" and isinstance(new, list):
+        new.insert(key, value)
+    elif operation != "remove":
+        new[key] = value
+    return new
+
+
+def patched(resource: dict[str, Any], patch: Any, where: str) -> dict[str, Any]:
+    """Apply a strategic merge patch, which is a mapping, or a JSON patch, a list."""
+    if isinstance(patch, dict):
+        return merged(resource, patch)
+    for each in patch:
+        operation, path = each["op"], each["path"]
+        known = {"add", "remove", "replace"}
+        assert operation in known, f"{where}: these tests cannot apply {operation!r}"
+        keys = [key.replace("~1", "/").replace("~0", "~") for key in path.split("/")]
+        try:
+            resource = edited(resource, keys[1:], operation, each.get("value"))
+        except (AttributeError, LookupError, ValueError):
+            kind, name = resource["kind"], resource["metadata"]["name"]
+            pytest.fail(f"{where}: cannot {operation} {path} in {kind} {name}")
+    return resource
 
 
 def read_literally(path: Path) -> dict[str, str]:
@@ -49,42 +94,80 @@ def read_literally(path: Path) -> dict[str, str]:
     return variables
 
 
-def generated(directory: Path, inherited: dict[str, str]) -> dict[str, str]:
+def generated(
+    generator: dict[str, Any], directory: Path, inherited: dict[str, str]
+) -> dict[str, Any]:
     """Return the ConfigMap `settings`, from that of the base and a directory's own."""
-    kustomization = yaml.safe_load((directory / "kustomization.yaml").read_text())
-    for generator in kustomization.get("configMapGenerator", []):
+    own = dict(each.split("=", 1) for each in generator.get("literals") or [])
+    for file in generator.get("envs") or []:
+        own |= read_literally(directory / file)
+    data = own if generator.get("behavior") == "replace" else inherited | own
+    return {"kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
+
+
+def targets(
+    entry: dict[str, Any], patch: Any, resources: Resources, where: str
+) -> list[tuple[str, str]]:
+    """Return the resources that a patch changes: a target's kind and name are patterns."""
+    if "target" not in entry:
+        assert isinstance(patch, dict), f"{where}: a JSON patch needs a target"
+        target = {"kind": patch["kind"], "name": patch["metadata"]["name"]}
+    else:
+        target = entry["target"]
+    selectors = target.keys() & {"labelSelector", "annotationSelector"}
+    assert not selectors, f"{where}: these tests know targets by kind and name only"
+    patterns = [target.get(field) or ".*" for field in ("kind", "name")]
+    return [each for each in resources if all(map(re.fullmatch, patterns, each))]
+
+
+def build(directory: Path, known: Resources) -> Resources:
+    """Return the known resources with a directory's: as much of kustomize as needed."""
+    resources = known.copy()
+    file = directory / "kustomization.yaml"
+    kustomization = yaml.safe_load(file.read_text())
+    outdated = kustomization.keys() & {"patchesJson6902", "patchesStrategicMerge"}
+    assert not outdated, f"{file}: `kustomize edit fix` makes {outdated} patches"
+    for entry in kustomization.get("resources") or []:
+        path = directory / entry
+        if path.is_dir():
+            resources |= build(path, {})
+        elif path.is_file():  # Other resources have a URL.
+            for each in documents(path.read_text()):
+                resources[each["kind"], each["metadata"]["name"]] = each
+    for generator in kustomization.get("configMapGenerator") or []:
         if generator["name"] == "settings":
-            own = dict(each.split("=", 1) for each in generator.get("literals", []))
-            for file in generator.get("envs", []):
-                own |= read_literally(directory / file)
-            replaces = generator.get("behavior") == "replace"
-            inherited = own if replaces else inherited | own
-    return inherited
+            inherited = resources[SETTINGS]["data"] if SETTINGS in resources else {}
+            resources[SETTINGS] = generated(generator, directory, inherited)
+    for entry in kustomization.get("components") or []:
+        resources = build(directory / entry, resources)
+    for entry in kustomization.get("patches") or []:
+        where = f"{file}, patch {entry.get('path', 'without a path')}"
+        text = entry.get("patch") or (directory / entry["path"]).read_text()
+        for patch in documents(text):
+            for each in targets(entry, patch, resources, where):
+                resources[each] = patched(resources[each], patch, where)
+    return resources
 
 
 class Environment:
-    """An overlay on the base: as much of kustomize as these tests need."""
+    """An overlay on the base."""
 
     def __init__(self, overlay: str) -> None:
-        self._generated: dict[str, str] = {}
-        self._resources: dict[Any, Any] = {}
-        for directory in (DEPLOY / "base", DEPLOY / "overlays" / overlay):
-            self._generated = generated(directory, self._generated)
-            for path in sorted(directory.glob("*.yaml")):
-                for resource in yaml.safe_load_all(path.read_text()):
-                    name = (resource["kind"], resource.get("metadata", {}).get("name"))
-                    known = self._resources.get(name)
-                    self._resources[name] = merged(known, resource)
+        self._resources = build(DEPLOY / "overlays" / overlay, {})
 
     def spec(self, kind: str, name: str = "app") -> dict[str, Any]:
         return self._resources[kind, name]["spec"]
 
+    def container(self, kind: str = "Deployment", name: str = "app") -> dict[str, Any]:
+        """Return the container that has the workload's name: others are sidecars."""
+        containers = self.spec(kind, name)["template"]["spec"]["containers"]
+        return next(each for each in containers if each["name"] == name)
+
     def variables(self, kind: str, name: str) -> dict[str, str]:
         """Return the variables of a workload, but for those from a Secret."""
-        container, *_ = self.spec(kind, name)["template"]["spec"]["containers"]
-        entries = container.get("env", [])
+        entries = self.container(kind, name).get("env", [])
         own = {each["name"]: each["value"] for each in entries if "value" in each}
-        return self._generated | own
+        return self._resources[SETTINGS]["data"] | own
 
     def settings_of(self, kind: str, name: str) -> Settings:
         variables = self.variables(kind, name)
@@ -94,7 +177,7 @@ class Environment:
             for setting, field in Settings.model_fields.items()
             if field.is_required() and setting not in variables
         }
-        with patch.dict(os.environ, variables, clear=True):
+        with mock.patch.dict(os.environ, variables, clear=True):
             return Settings(_env_file=None, **secret)
 
     @cached_property
@@ -129,7 +212,8 @@ def test_no_setting_is_misspelled(environment: Environment) -> None:
 
 def test_a_pod_has_the_time_that_it_needs_to_stop(environment: Environment) -> None:
     pod = environment.spec("Deployment")["template"]["spec"]
-    before_sigterm = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    lifecycle = environment.container()["lifecycle"]
+    before_sigterm = lifecycle["preStop"]["sleep"]["seconds"]
     after_sigterm = environment.settings.DRAIN_SECONDS
     after_sigterm += environment.settings.SHUTDOWN_SECONDS
 
@@ -139,14 +223,14 @@ def test_a_pod_has_the_time_that_it_needs_to_stop(environment: Environment) -> N
 def test_the_service_listens_on_the_port_of_its_container(
     environment: Environment,
 ) -> None:
-    container, *_ = environment.spec("Deployment")["template"]["spec"]["containers"]
+    container = environment.container()
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
 
     assert ports["http"] == environment.settings.PORT
 
 
 def test_the_probes_ask_for_a_host_that_is_allowed(environment: Environment) -> None:
-    (container,) = environment.spec("Deployment")["template"]["spec"]["containers"]
+    container = environment.container()
     hosts = environment.settings.ALLOWED_HOSTS
 
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):

@@ -68,6 +68,71 @@ RIGHT_SETTINGS = {
     "libpq's options": f"{HOSTS}\nDATABASE_URL=postgresql://a:%24x@b,c/d?sslmode=require",
     "an origin with a slash": f"{HOSTS}\nCORS_ORIGINS=https://example.com/",
 }
+# Files of an overlay; the text of kustomization.yaml is added to it.
+MANY = "{op: replace, path: /spec/maxReplicas, value: 500}"
+SCALER = "kind: HorizontalPodAutoscaler\nmetadata: {name: app}\n"
+DEPLOYMENT = "kind: Deployment\nmetadata: {name: app}\n"
+TARGET = "patches:\n- target: {kind: HorizontalPodAutoscaler}\n "
+WRONG_FILES = {
+    "an inline JSON patch": {"kustomization.yaml": f"{TARGET} patch: '[{MANY}]'"},
+    "an inline merge patch": {
+        "kustomization.yaml": f"{TARGET} patch: 'spec: {{maxReplicas: 500}}'"
+    },
+    "a JSON patch in a file": {
+        "kustomization.yaml": f"{TARGET} path: many.yaml",
+        "many.yaml": f"- {MANY}\n",
+    },
+    "a JSON patch without a target": {
+        "kustomization.yaml": "patches: [{path: many.yaml}]",
+        "many.yaml": f"- {MANY}\n",
+    },
+    "a JSON patch of nothing": {
+        "kustomization.yaml": f"{TARGET} patch: '[{MANY.replace('max', 'most')}]'"
+    },
+    "a patch of the ConfigMap": {
+        "kustomization.yaml": "patches: [{path: pool.yaml}]",
+        "pool.yaml": "kind: ConfigMap\nmetadata: {name: settings}\n"
+        "data: {DB_POOL_SIZE: '500'}\n",
+    },
+    "a component": {
+        "kustomization.yaml": "components: [many]",
+        "many/kustomization.yaml": f"{TARGET} patch: '[{MANY}]'",
+    },
+    "an outdated patch": {
+        "kustomization.yaml": "patchesStrategicMerge: [many.yaml]",
+        "many.yaml": f"{SCALER}spec: {{maxReplicas: 500}}\n",
+    },
+    "a selector of labels": {
+        "kustomization.yaml": f"{TARGET.replace('kind: ', 'labelSelector: name=')} "
+        f"patch: '[{MANY}]'"
+    },
+}
+RIGHT_FILES = {
+    "a patch of few": {
+        "kustomization.yaml": f"{TARGET} patch: '[{MANY.replace('500', '5')}]'"
+    },
+    "a file that is not listed": {"many.yaml": f"{SCALER}spec: {{maxReplicas: 500}}\n"},
+    "an empty document": {
+        "kustomization.yaml": "components: [extra]",
+        "extra/kustomization.yaml": "resources: [service.yaml]\npatches:\n",
+        "extra/service.yaml": "---\nkind: Service\nmetadata: {name: extra}\n---\n",
+    },
+    "a sidecar": {
+        "kustomization.yaml": "patches: [{path: proxy.yaml}]",
+        "proxy.yaml": f"{DEPLOYMENT}spec: {{template: {{spec: {{containers: "
+        "[{name: proxy, image: proxy}]}}}\n---\n",
+    },
+    "a sidecar in front": {
+        "kustomization.yaml": "patches:\n- target: {kind: Deployment|Job, name: a.*}\n"
+        "  patch: '[{op: add, path: /spec/template/spec/containers/0, "
+        "value: {name: proxy}}, {op: add, path: /spec/template/spec/containers/-, "
+        "value: {name: other}}]'"
+    },
+    "OpenShift": {
+        "kustomization.yaml": "patches:\n- target: {kind: Deployment|Job}\n"
+        "  patch: '[{op: remove, path: /spec/template/spec/securityContext/runAsUser}]'"
+    },
+}
 
 FAILED = r"^(?:FAILED|ERROR) .*?\[([\w-]+?)(?:-workload\d)?\]"
 
@@ -334,7 +399,7 @@ def test_changing_a_number_fails_the_test_of_the_limit_it_breaks(
     assert any(failing in line for line in failed), result.stdout
 
 
-def test_wrong_settings_of_an_overlay_fail_the_generated_tests(
+def test_a_wrong_overlay_fails_the_generated_tests_and_a_right_one_passes(
     installed: Render, tmp_path: Path, record_property: Any
 ) -> None:
     service = installed(kubernetes=True)
@@ -345,14 +410,22 @@ def test_wrong_settings_of_an_overlay_fail_the_generated_tests(
         overlay = overlays / title.replace(" ", "-")
         shutil.copytree(overlays / "production", overlay)
         (overlay / "settings.env").write_text(f"{settings}\n", newline="")
+    for title, files in (WRONG_FILES | RIGHT_FILES).items():
+        overlay = overlays / title.replace(" ", "-")
+        shutil.copytree(overlays / "production", overlay)
+        for path, text in files.items():
+            (overlay / path).parent.mkdir(exist_ok=True)
+            with (overlay / path).open("a") as file:
+                file.write(text)
 
     command = ("pytest", "-q", "--noconftest", "tests/test_deploy.py")
     result = project.run(*command, check=False)
 
     failed = set(re.findall(FAILED, result.stdout, re.MULTILINE))
-    assert failed == {title.replace(" ", "-") for title in WRONG_SETTINGS}
+    wrong, right = WRONG_SETTINGS | WRONG_FILES, RIGHT_SETTINGS | RIGHT_FILES
+    assert failed == {title.replace(" ", "-") for title in wrong}, result.stdout
     record_property(
         "measure",
-        f"{len(WRONG_SETTINGS)} wrong overlays: {len(failed)} fail the generated tests; "
-        f"{len(RIGHT_SETTINGS)} right ones pass.",
+        f"{len(wrong)} wrong overlays: {len(failed)} fail the generated tests; "
+        f"{len(right)} right ones pass.",
     )
