@@ -32,19 +32,22 @@ def documents(text: str) -> list[Any]:
 
 
 def merged(old: Any, new: Any) -> Any:
-    """Patch as kustomize does: mappings by their keys, lists by the names in them."""
+    """Patch as kustomize does: mappings by their keys, lists by the names in them.
+
+    The items of the patch come first.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         both = old | {key: merged(old.get(key), value) for key, value in new.items()}
         return {key: value for key, value in both.items() if value is not None}
     items = [*old, *new] if isinstance(old, list) and isinstance(new, list) else []
     if items and all(isinstance(item, dict) and "name" in item for item in items):
-        by_name = [{item["name"]: item for item in each} for each in (old, new)]
-        return list(merged(*by_name).values())
+        before, after = ({item["name"]: item for item in each} for each in (old, new))
+        return list((after | merged(before, after)).values())
     return new
 
 
 def edited(old: Any, path: list[str], operation: str, value: Any) -> Any:
-    """Return a copy with what an operation of JSON Patch (RFC 6902) makes at a path."""
+    """Return a copy in which a JSON Patch (RFC 6902) operation changed a path."""
     new = old.copy()  # The aliases of a YAML anchor share one object.
     first, *rest = path
     key: Any = first
@@ -52,30 +55,29 @@ def edited(old: Any, path: list[str], operation: str, value: Any) -> Any:
         key = len(new) if first == "-" else int(first)
     if rest:
         new[key] = edited(new[key], rest, operation, value)
-        return new
-    if operation != "add":
+    elif operation == "remove":
         new.pop(key)
-    if operation != "remove" and isinstance(new, list):
+    elif operation == "add" and isinstance(new, list):
         new.insert(key, value)
-    elif operation != "remove":
-        new[key] = value
+    else:
+        new[key] = value  # kustomize also replaces a key that is not there.
     return new
 
 
-def patched(resource: dict[str, Any], patch: Any, where: str) -> dict[str, Any]:
+def patched(resource: dict[str, Any], patch: Any, file: Path) -> dict[str, Any]:
     """Apply a strategic merge patch, which is a mapping, or a JSON patch, a list."""
     if isinstance(patch, dict):
         return merged(resource, patch)
     for each in patch:
         operation, path = each["op"], each["path"]
         known = {"add", "remove", "replace"}
-        assert operation in known, f"{where}: these tests cannot apply {operation!r}"
+        assert operation in known, f"{file}: these tests cannot apply {operation!r}"
         keys = [key.replace("~1", "/").replace("~0", "~") for key in path.split("/")]
         try:
             resource = edited(resource, keys[1:], operation, each.get("value"))
         except (AttributeError, LookupError, ValueError):
             kind, name = resource["kind"], resource["metadata"]["name"]
-            pytest.fail(f"{where}: cannot {operation} {path} in {kind} {name}")
+            pytest.fail(f"{file}: cannot {operation} {path} in {kind} {name}")
     return resource
 
 
@@ -106,27 +108,27 @@ def generated(
 
 
 def targets(
-    entry: dict[str, Any], patch: Any, resources: Resources, where: str
+    entry: dict[str, Any], patch: Any, resources: Resources, file: Path
 ) -> list[tuple[str, str]]:
     """Return the resources that a patch changes: a target's kind and name are patterns."""
     if "target" not in entry:
-        assert isinstance(patch, dict), f"{where}: a JSON patch needs a target"
+        assert isinstance(patch, dict), f"{file}: a JSON patch needs a target"
         target = {"kind": patch["kind"], "name": patch["metadata"]["name"]}
     else:
         target = entry["target"]
     selectors = target.keys() & {"labelSelector", "annotationSelector"}
-    assert not selectors, f"{where}: these tests know targets by kind and name only"
+    assert not selectors, f"{file}: these tests read only the kind and name of a target"
     patterns = [target.get(field) or ".*" for field in ("kind", "name")]
     return [each for each in resources if all(map(re.fullmatch, patterns, each))]
 
 
 def build(directory: Path, known: Resources) -> Resources:
-    """Return the known resources with a directory's: as much of kustomize as needed."""
+    """Build a directory on known resources, as far as these tests need kustomize."""
     resources = known.copy()
     file = directory / "kustomization.yaml"
     kustomization = yaml.safe_load(file.read_text())
     outdated = kustomization.keys() & {"patchesJson6902", "patchesStrategicMerge"}
-    assert not outdated, f"{file}: `kustomize edit fix` makes {outdated} patches"
+    assert not outdated, f"{file}: `kustomize edit fix` replaces {', '.join(outdated)}"
     for entry in kustomization.get("resources") or []:
         path = directory / entry
         if path.is_dir():
@@ -141,11 +143,11 @@ def build(directory: Path, known: Resources) -> Resources:
     for entry in kustomization.get("components") or []:
         resources = build(directory / entry, resources)
     for entry in kustomization.get("patches") or []:
-        where = f"{file}, patch {entry.get('path', 'without a path')}"
-        text = entry.get("patch") or (directory / entry["path"]).read_text()
+        file = directory / entry.get("path", "kustomization.yaml")
+        text = entry.get("patch") or file.read_text()
         for patch in documents(text):
-            for each in targets(entry, patch, resources, where):
-                resources[each] = patched(resources[each], patch, where)
+            for each in targets(entry, patch, resources, file):
+                resources[each] = patched(resources[each], patch, file)
     return resources
 
 

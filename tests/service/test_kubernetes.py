@@ -68,69 +68,99 @@ RIGHT_SETTINGS = {
     "libpq's options": f"{HOSTS}\nDATABASE_URL=postgresql://a:%24x@b,c/d?sslmode=require",
     "an origin with a slash": f"{HOSTS}\nCORS_ORIGINS=https://example.com/",
 }
-# Files of an overlay; the text of kustomization.yaml is added to it.
-MANY = "{op: replace, path: /spec/maxReplicas, value: 500}"
-SCALER = "kind: HorizontalPodAutoscaler\nmetadata: {name: app}\n"
-DEPLOYMENT = "kind: Deployment\nmetadata: {name: app}\n"
-TARGET = "patches:\n- target: {kind: HorizontalPodAutoscaler}\n "
+# The files of an overlay. kustomization.yaml gets its text in addition.
+MANY = """
+- op: replace
+  path: /spec/maxReplicas
+  value: 500
+"""
+AS_JSON = '[{"op": "replace", "path": "/spec/maxReplicas", "value": 500}]'
+SCALER = """
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: app}
+spec: {maxReplicas: 500}
+"""
+SIDECAR = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec: {template: {spec: {containers: [{name: proxy, image: proxy}]}}}
+---
+"""
+POOL = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {DB_POOL_SIZE: "500"}
+"""
+SCALED = "patches:\n- target: {kind: HorizontalPodAutoscaler}\n"
+PODS = "patches:\n- target: {kind: Deployment|Job, name: app|migrate}\n"
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 WRONG_FILES = {
-    "an inline JSON patch": {"kustomization.yaml": f"{TARGET} patch: '[{MANY}]'"},
+    "an inline JSON patch": {"kustomization.yaml": f"{SCALED}  patch: '{AS_JSON}'"},
     "an inline merge patch": {
-        "kustomization.yaml": f"{TARGET} patch: 'spec: {{maxReplicas: 500}}'"
+        "kustomization.yaml": "patches:\n- patch: |"
+        + SCALER.replace("\n", "\n    ").rstrip(),
     },
     "a JSON patch in a file": {
-        "kustomization.yaml": f"{TARGET} path: many.yaml",
-        "many.yaml": f"- {MANY}\n",
+        "kustomization.yaml": f"{SCALED}  path: many.yaml",
+        "many.yaml": MANY,
     },
     "a JSON patch without a target": {
         "kustomization.yaml": "patches: [{path: many.yaml}]",
-        "many.yaml": f"- {MANY}\n",
+        "many.yaml": MANY,
     },
     "a JSON patch of nothing": {
-        "kustomization.yaml": f"{TARGET} patch: '[{MANY.replace('max', 'most')}]'"
+        "kustomization.yaml": f"{SCALED}  path: few.yaml",
+        "few.yaml": MANY.replace("spec", "spec/none").replace("500", "5"),
     },
     "a patch of the ConfigMap": {
         "kustomization.yaml": "patches: [{path: pool.yaml}]",
-        "pool.yaml": "kind: ConfigMap\nmetadata: {name: settings}\n"
-        "data: {DB_POOL_SIZE: '500'}\n",
+        "pool.yaml": POOL,
     },
     "a component": {
         "kustomization.yaml": "components: [many]",
-        "many/kustomization.yaml": f"{TARGET} patch: '[{MANY}]'",
+        "many/kustomization.yaml": f"{COMPONENT}{SCALED}  patch: '{AS_JSON}'",
     },
     "an outdated patch": {
-        "kustomization.yaml": "patchesStrategicMerge: [many.yaml]",
-        "many.yaml": f"{SCALER}spec: {{maxReplicas: 500}}\n",
+        "kustomization.yaml": "patchesStrategicMerge: [few.yaml]",
+        "few.yaml": SCALER.replace("500", "5"),
     },
     "a selector of labels": {
-        "kustomization.yaml": f"{TARGET.replace('kind: ', 'labelSelector: name=')} "
-        f"patch: '[{MANY}]'"
+        "kustomization.yaml": "patches: [{target: {labelSelector: a=b}, path: few.yaml}]",
+        "few.yaml": MANY.replace("500", "5"),
     },
 }
 RIGHT_FILES = {
-    "a patch of few": {
-        "kustomization.yaml": f"{TARGET} patch: '[{MANY.replace('500', '5')}]'"
+    "a JSON patch of few": {
+        "kustomization.yaml": f"{SCALED}  path: few.yaml",
+        "few.yaml": MANY.replace("500", "5"),
     },
-    "a file that is not listed": {"many.yaml": f"{SCALER}spec: {{maxReplicas: 500}}\n"},
+    "a file that is not listed": {"many.yaml": SCALER},
     "an empty document": {
         "kustomization.yaml": "components: [extra]",
-        "extra/kustomization.yaml": "resources: [service.yaml]\npatches:\n",
-        "extra/service.yaml": "---\nkind: Service\nmetadata: {name: extra}\n---\n",
+        "extra/kustomization.yaml": f"{COMPONENT}resources: [account.yaml]\npatches:\n",
+        "extra/account.yaml": "---\napiVersion: v1\nkind: ServiceAccount\n"
+        "metadata: {name: extra}\n---\n",
     },
     "a sidecar": {
         "kustomization.yaml": "patches: [{path: proxy.yaml}]",
-        "proxy.yaml": f"{DEPLOYMENT}spec: {{template: {{spec: {{containers: "
-        "[{name: proxy, image: proxy}]}}}\n---\n",
+        "proxy.yaml": SIDECAR,
     },
     "a sidecar in front": {
-        "kustomization.yaml": "patches:\n- target: {kind: Deployment|Job, name: a.*}\n"
-        "  patch: '[{op: add, path: /spec/template/spec/containers/0, "
-        "value: {name: proxy}}, {op: add, path: /spec/template/spec/containers/-, "
-        "value: {name: other}}]'"
+        "kustomization.yaml": f"{PODS}  patch: |-\n"
+        "    - op: add\n"
+        "      path: /spec/template/spec/containers/0\n"
+        "      value: {name: proxy}\n"
+        "    - op: add\n"
+        "      path: /spec/template/spec/containers/-\n"
+        "      value: {name: other}\n"
     },
-    "OpenShift": {
-        "kustomization.yaml": "patches:\n- target: {kind: Deployment|Job}\n"
-        "  patch: '[{op: remove, path: /spec/template/spec/securityContext/runAsUser}]'"
+    "a user of OpenShift": {
+        "kustomization.yaml": f"{PODS}  patch: |-\n"
+        "    - op: remove\n"
+        "      path: /spec/template/spec/securityContext/runAsUser\n"
     },
 }
 
@@ -400,7 +430,7 @@ def test_changing_a_number_fails_the_test_of_the_limit_it_breaks(
 
 
 def test_a_wrong_overlay_fails_the_generated_tests_and_a_right_one_passes(
-    installed: Render, tmp_path: Path, record_property: Any
+    kubectl: Path, installed: Render, tmp_path: Path, record_property: Any
 ) -> None:
     service = installed(kubernetes=True)
     project = service.copy(tmp_path / "project")
@@ -417,6 +447,8 @@ def test_a_wrong_overlay_fails_the_generated_tests_and_a_right_one_passes(
             (overlay / path).parent.mkdir(exist_ok=True)
             with (overlay / path).open("a") as file:
                 file.write(text)
+        if title in RIGHT_FILES:
+            build(kubectl, project, overlay.name)
 
     command = ("pytest", "-q", "--noconftest", "tests/test_deploy.py")
     result = project.run(*command, check=False)
