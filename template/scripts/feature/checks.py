@@ -10,7 +10,8 @@ from feature.copy import Copy
 from feature.source import Feature, classes_of, tables_of
 from feature.words import NAME
 
-RESERVED = {"alembic_version"}
+# Alembic's table, and the names of the template's packages and modules.
+RESERVED = {"alembic_version", "api", "core", "main", "models"}
 MAX_LENGTH = 40  # An index has a longer name, of which PostgreSQL keeps 63 bytes.
 
 
