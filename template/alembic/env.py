@@ -152,9 +152,13 @@ def explain_errors() -> Generator[None]:
             "Interrupted: revisions that were complete stay applied"
         ) from None
     except CommandError as error:
-        if isinstance(error.__cause__, MultipleHeads):
+        heads = context.script.get_heads()
+        # `check` and `revision --autogenerate` report several heads in this way.
+        is_outdated = str(error) == "Target database is not up to date."
+        is_ambiguous = isinstance(error.__cause__, MultipleHeads)
+        if is_ambiguous or (is_outdated and len(heads) > 1):
             raise CommandError(
-                f"There are several heads, {', '.join(error.__cause__.heads)}: join them "
+                f"There are several heads, {', '.join(heads)}: join them "
                 'with `uv run alembic merge heads -m "…"`'
             ) from None
         if isinstance(error.__cause__, ResolutionError):

@@ -179,6 +179,10 @@ def test_several_heads_are_to_be_merged(project: Project) -> None:
 
     for output in programs(project):
         assert "alembic merge heads" in output, output
+    for arguments in (("check",), ("revision", "--autogenerate", "-m", "Add size")):
+        result = project.run("alembic", *arguments, check=False)
+        assert result.returncode != 0
+        assert "several heads, concurrent, other: join" in result.stdout, result.stdout
 
     project.run("alembic", "merge", "heads", "-m", "Merge")
     assert len(project.run("alembic", "heads").stdout.splitlines()) == 1
