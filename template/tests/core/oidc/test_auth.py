@@ -277,12 +277,14 @@ async def test_routes_that_ask_for_no_token_are_found(client: AsyncClient) -> No
     ]
 
 
-@pytest.mark.parametrize("kind", ["uuid", "int", "float", "path", "str"])
+@pytest.mark.parametrize(
+    "path", ["/{desk:uuid}", "/{desk:int}", "/{desk:float}", "/{desk:path}", "/{desk}"]
+)
 async def test_a_protected_route_is_found_to_be_so_whatever_its_path_accepts(
-    kind: str,
+    path: str,
 ) -> None:
     router = ProtectedRouter(prefix="/desks")
-    router.add_api_route(f"/{{desk:{kind}}}", list_bulbs)
+    router.add_api_route(path, list_bulbs)
     other = FastAPI()
     other.include_router(router)
 
