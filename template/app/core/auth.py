@@ -180,9 +180,10 @@ class ProtectedRouter(FeatureRouter):
         self._add_check(options)
         super().include_router(router, **options)
 
-    def _refuse(self, path: str, *_: Any, **__: Any) -> NoReturn:
+    def _refuse(self, *arguments: Any, **options: Any) -> NoReturn:
+        where, *_ = [*arguments, *options.values()]
         raise TypeError(
-            f"{path} would be open to everybody, because only FastAPI's own routes can ask "
+            f"{where} would be open to everybody, because only FastAPI's own routes can ask "
             "for a token: add it to another router or to the application."
         )
 
