@@ -23,7 +23,7 @@ class Server(uvicorn.Server):
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
+        if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         elif sig == signal.SIGTERM and not health.draining.is_set():
             health.draining.set()
