@@ -88,7 +88,8 @@ class AccessTokens:
         key = await self._key(kid)
         claims = self._decode(token, key)
         principal = self._principal(claims)
-        self._remembered[digest] = kid, key, principal, int(claims["exp"])
+        expires = min(int(claims["exp"]), LATEST_EXPIRY)
+        self._remembered[digest] = kid, key, principal, expires
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return principal

@@ -211,6 +211,13 @@ async def test_a_token_that_was_accepted_expires_too(
     assert "has expired" in after.headers["www-authenticate"]
 
 
+async def test_a_token_may_expire_later_than_a_float_can_say() -> None:
+    tokens, token = accepted_tokens(leeway=30.0), saying(exp=10**400)
+
+    for _ in range(2):
+        assert (await tokens.verify(token)).subject == "ann"
+
+
 async def test_clocks_may_differ_by_the_leeway(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, now = accepted_tokens(leeway=300), int(time())
     late, early = saying(exp=now - 5), saying(nbf=now + 200, iat=now + 200)
