@@ -5,9 +5,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.core.oidc import local_issuer
 from app.core.oidc.access_tokens import AccessTokens
-from app.core.oidc.local_issuer import LocalIssuer
+from app.core.oidc.local_issuer import LocalIssuer, local_access_tokens
 from app.main import app
 
 ISSUER = LocalIssuer(Ed25519PrivateKey.generate)
@@ -15,15 +14,7 @@ ISSUER = LocalIssuer(Ed25519PrivateKey.generate)
 
 def accepted_tokens(**options: Any) -> AccessTokens:
     """Return what verifies the tokens of the tests, with other options than usual."""
-    usual: dict[str, Any] = {
-        "issuer": local_issuer.ISSUER,
-        "audiences": [local_issuer.AUDIENCE],
-        "clients": [],
-        "algorithms": [local_issuer.ALGORITHM],
-        "permissions_claim": "scope",
-        "leeway": 0,
-    }
-    return AccessTokens(ISSUER, **{**usual, **options})
+    return local_access_tokens(ISSUER, **{"leeway": 0, **options})
 
 
 def bearer(subject: str, *permissions: str, **claims: Any) -> dict[str, str]:

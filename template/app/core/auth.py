@@ -25,17 +25,9 @@ logger = logging.getLogger(__name__)
 def _access_tokens() -> AccessTokens:
     if settings.AUTH_ISSUER is None:
         # Imported here so that it is not even loaded where AUTH_ISSUER is set.
-        from app.core.oidc import local_issuer
+        from app.core.oidc.local_issuer import LocalIssuer, local_access_tokens
 
-        return AccessTokens(
-            local_issuer.LocalIssuer(),
-            issuer=local_issuer.ISSUER,
-            audiences=[local_issuer.AUDIENCE],
-            clients=[],
-            algorithms=[local_issuer.ALGORITHM],
-            permissions_claim="scope",
-            leeway=settings.AUTH_LEEWAY,
-        )
+        return local_access_tokens(LocalIssuer(), leeway=settings.AUTH_LEEWAY)
     return AccessTokens(
         SigningKeys(
             settings.AUTH_ISSUER, settings.AUTH_KEYS_URL, settings.AUTH_ALGORITHMS

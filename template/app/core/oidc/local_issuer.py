@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
+from app.core.oidc.access_tokens import AccessTokens
+
 PATH = Path(__file__).parents[3] / ".local" / "issuer.pem"
 ISSUER = "https://local-issuer.invalid"
 AUDIENCE = "local"
@@ -91,3 +93,15 @@ class LocalIssuer:
         content = {name: value for name, value in content.items() if value is not None}
         headers = {"kid": KID, "typ": "at+jwt"}
         return jwt.encode(content, self.key, ALGORITHM, headers)
+
+
+def local_access_tokens(keys: LocalIssuer, **options: Any) -> AccessTokens:
+    """Return what verifies the tokens of a local issuer, with other options than usual."""
+    usual: dict[str, Any] = {
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "clients": [],
+        "algorithms": [ALGORITHM],
+        "permissions_claim": "scope",
+    }
+    return AccessTokens(keys, **{**usual, **options})
