@@ -7,25 +7,17 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-import yaml
 from pytest_copie.plugin import Copie
 
+from tests.harness.answers import DEFAULTS
 from tests.harness.history import make_history
 from tests.harness.processes import once, shared_directory
 from tests.harness.project import ROOT, Project
-from tests.harness.types import Render
-
-QUESTIONS = yaml.safe_load((ROOT / "copier.yml").read_text())
-# Of the questions whose default is no expression.
-DEFAULTS = {
-    name: question["default"]
-    for name, question in QUESTIONS.items()
-    if name[0] != "_" and "{" not in str(question["default"])
-}
+from tests.harness.types import Measure, Render
 
 # In a shell's background job, Ctrl-C is ignored, and would be by each program of a test. A
 # program does not inherit a handler, but starts with the default.
@@ -73,15 +65,13 @@ def installed(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Rende
     projects: dict[Path, Project] = {}
 
     def installed(**answers: object) -> Project:
-        key = render(**answers).path
-        if key not in projects:
-            project = render(**answers).copy(
-                tmp_path_factory.mktemp("installed") / "it"
-            )
+        rendered = render(**answers)
+        if rendered.path not in projects:
+            project = rendered.copy(tmp_path_factory.mktemp("installed") / "it")
             project.git("init", "--quiet")
             project.run("uv", "sync", "--quiet")
-            projects[key] = project
-        return projects[key]
+            projects[rendered.path] = project
+        return projects[rendered.path]
 
     return installed
 
@@ -92,6 +82,12 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
     path = shared_directory(tmp_path_factory, "history") / "template"
     with once(path) as is_first:
         return make_history(path) if is_first else Project(path)
+
+
+@pytest.fixture
+def measure(record_property: Callable[[str, object], None]) -> Measure:
+    """Print what a test measured at the end of the run."""
+    return lambda text: record_property("measure", text)
 
 
 @pytest.fixture

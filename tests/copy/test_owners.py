@@ -4,14 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.harness.answers import CONFIGURATION
 from tests.harness.combinations import ALL, name
-from tests.harness.owners import is_the_team_s, team_owned
+from tests.harness.owners import ANCHOR, is_the_team_s, team_owned
 from tests.harness.project import ROOT
 from tests.harness.types import Render
-
-ANCHOR = "Yours from here on: an update changes only what is above this line."
 
 
 def documented() -> dict[str, list[str]]:
@@ -26,7 +24,7 @@ def documented() -> dict[str, list[str]]:
 
 def required() -> list[str]:
     """Return the team's files that are rendered whenever they are not there."""
-    return yaml.safe_load((ROOT / "copier.yml").read_text())["_skip_if_exists"]
+    return CONFIGURATION["_skip_if_exists"]
 
 
 def matches(path: Path, pattern: str) -> bool:

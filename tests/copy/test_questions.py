@@ -15,11 +15,13 @@ from copier._user_data import Question
 from markdown_it import MarkdownIt
 
 from tests.harness.answers import (
+    CONFIGURATION,
     DESCRIPTIONS_TO_REFUSE,
     DESCRIPTIONS_TO_RENDER,
     NAMES_TO_REFUSE,
     NAMES_TO_RENDER,
     NAMES_WITHOUT_SLUG,
+    QUESTIONS,
     SLUGS_OF_NAMES,
     SLUGS_TO_REFUSE,
     SLUGS_TO_RENDER,
@@ -29,10 +31,6 @@ from tests.harness.combinations import ALL
 from tests.harness.project import ROOT, Project
 from tests.harness.types import Render
 
-CONFIGURATION = yaml.safe_load((ROOT / "copier.yml").read_text())
-QUESTIONS = {
-    name: question for name, question in CONFIGURATION.items() if name[0] != "_"
-}
 SLUG_QUESTION = (
     "What is the name of the service's Python distribution, in lower case with hyphens?"
 )

@@ -38,11 +38,6 @@ print(json.dumps({d.name.lower().replace("_", "-"): d.version for d in distribut
 """
 
 
-@pytest.fixture
-def measure(record_property: Callable[[str, object], None]) -> Measure:
-    return lambda text: record_property("measure", text)
-
-
 @pytest.fixture(scope="module")
 def images(render: Render) -> Generator[Images]:
     images = Images()

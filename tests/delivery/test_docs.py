@@ -1,13 +1,13 @@
 """`/docs` of a service that asks for access tokens, in a browser."""
 
 import re
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
+from tests.harness import npm
 from tests.harness.types import Render
 
 # FastAPI's page loads it from a CDN, on which this test must not depend.
@@ -16,10 +16,7 @@ SWAGGER_UI = "swagger-ui-dist@5.35.0"
 
 @pytest.fixture
 def swagger_ui(tmp_path: Path) -> Path:
-    (tmp_path / "package.json").write_text('{"private": true}')
-    install = ("npm", "install", "--silent", "--ignore-scripts", "--no-audit")
-    subprocess.run([*install, SWAGGER_UI], cwd=tmp_path, check=True)
-    return tmp_path / "node_modules" / "swagger-ui-dist"
+    return npm.install(tmp_path, SWAGGER_UI) / "swagger-ui-dist"
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from tests.harness.fleet import POOL_SIZE, SERVER_CONNECTIONS, SERVICES, Fleet
 from tests.harness.postgres import Postgres
 from tests.harness.project import Project, wait_until
 from tests.harness.revisions import newest_revision
-from tests.harness.types import Render
+from tests.harness.types import Measure, Render
 
-Measure = Callable[[str], None]
 numbers = count()
 SECONDS_LOST = 25
 
@@ -45,11 +44,6 @@ def downgrade() -> None:
 '''
 
 
-@pytest.fixture
-def measure(record_property: Callable[[str, object], None]) -> Measure:
-    return lambda text: record_property("measure", text)
-
-
 @pytest.fixture(scope="module")
 def project(installed: Render) -> Project:
     return installed()
@@ -67,8 +61,7 @@ def fleet(
 @pytest.fixture
 def next_release(project: Project, tmp_path: Path) -> Project:
     """The service with a migration more, beside the one that runs."""
-    release = project.copy(tmp_path / "release")
-    (release.path / ".venv").symlink_to(project.path / ".venv")
+    release = project.copy_with_environment(tmp_path / "release")
     text = MIGRATION.format(down=newest_revision(release))
     path = release.path / "alembic" / "versions" / "2026_02_01_0000-add_color.py"
     path.write_text(text)

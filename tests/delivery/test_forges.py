@@ -3,12 +3,12 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.harness.forges import Forge, GitHub, GitLab, Job
+from tests.harness.forges import Forge, GitHub, GitLab, Job, write_test
 from tests.harness.history import TOMORROW, WORKING_TREE
 from tests.harness.history import start as begin
 from tests.harness.pages import HOW_TO, blocks, section
@@ -67,17 +67,6 @@ def forge(make: type[Forge], render: Render, tmp_path: Path) -> Forge:
     project = render(ci=make.__name__.lower()).copy(tmp_path / "project")
     project.run("uv", "lock", "--quiet")
     return make(project)
-
-
-@pytest.fixture
-def measure(record_property: Callable[[str, object], None]) -> Measure:
-    return lambda text: record_property("measure", text)
-
-
-def write_test(project: Project, body: str) -> None:
-    path = project.path / "tests" / "test_ours.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"def test_ours() -> None:\n    {body}\n")
 
 
 def plain(job: Job) -> str:

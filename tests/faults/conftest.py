@@ -1,6 +1,6 @@
 """A rendered service in production, and a PostgreSQL that may be stopped under it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import httpx2
 import pytest
@@ -8,13 +8,7 @@ import pytest
 from tests.harness.postgres import Postgres
 from tests.harness.project import Project
 from tests.harness.serving import Service, serving
-from tests.harness.types import Measure, Render
-
-
-@pytest.fixture
-def measure(record_property: Callable[[str, object], None]) -> Measure:
-    """Print what a test measured at the end of the run."""
-    return lambda text: record_property("measure", text)
+from tests.harness.types import Render
 
 
 @pytest.fixture(scope="module")

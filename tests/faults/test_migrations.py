@@ -45,8 +45,7 @@ def migrating(project: Project, postgres: Postgres, statement: str) -> Generator
 def test_a_migration_that_is_killed_goes_on_with_the_next_run(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
 ) -> None:
-    new = project.copy(tmp_path / "new")
-    (new.path / ".venv").symlink_to(project.path / ".venv")
+    new = project.copy_with_environment(tmp_path / "new")
     (index,) = blocks(section(HOW_TO, "Add an index"), "python")
     slow = add_revision(new, SLOW, newest_revision(new), "slow")
     add_revision(new, index, slow, "index")

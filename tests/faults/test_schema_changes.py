@@ -240,8 +240,7 @@ def releases(first: Project, directory: Path, url: str) -> Generator[Project]:
     yield first
     before, head = first, newest_revision(first)
     for number in range(1, max(len(guide.steps) for guide in guides) + 1):
-        project = before.copy(directory / f"release-{number}")
-        (project.path / ".venv").symlink_to(first.path / ".venv")
+        project = before.copy_with_environment(directory / f"release-{number}", first)
         added = []
         for upgrade in [each for guide in guides for each in guide.advance(number)]:
             name = f"release_{number}_{len(added)}"
@@ -282,8 +281,7 @@ def test_the_schema_changes_of_the_guides_fail_no_request(
 ) -> None:
     settings = {**SETTINGS, "DATABASE_URL": postgres.url}
     project.run("alembic", "upgrade", "head", **settings)
-    first = project.copy(tmp_path / "release-0")
-    (first.path / ".venv").symlink_to(project.path / ".venv")
+    first = project.copy_with_environment(tmp_path / "release-0")
     made = releases(first, tmp_path, postgres.url)
     next(made).run("alembic", "upgrade", "head", **settings)
     postgres.empty()
@@ -328,8 +326,7 @@ def test_a_revision_that_waits_for_its_lock_fails_no_request(
     project: Project, postgres: Postgres, tmp_path: Path, measure: Measure
 ) -> None:
     settings = {**SETTINGS, "DATABASE_URL": postgres.url}
-    new = project.copy(tmp_path / "waiting")
-    (new.path / ".venv").symlink_to(project.path / ".venv")
+    new = project.copy_with_environment(tmp_path / "waiting")
     project.run("alembic", "upgrade", "head", **settings)
     postgres.empty()
     log = new.path / "output.txt"

@@ -46,8 +46,7 @@ def service(
 ) -> Generator[Service]:
     """A service with the routes of the how-to, and few connections to lose."""
     path = tmp_path_factory.mktemp("streams") / "project"
-    extended = project.copy(path)
-    (path / ".venv").symlink_to(project.path / ".venv")
+    extended = project.copy_with_environment(path)
     page = section(HOW_TO, "Stream rows and run background tasks")
     feature = path / "app" / "work.py"
     feature.write_text("\n\n".join([IMPORTS, *blocks(page, "python"), JSON_LINES]))

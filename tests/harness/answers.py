@@ -1,10 +1,22 @@
-"""Awkward answers to the questions, and a render that does not trust the template."""
+"""The questions, awkward answers, and a render that does not trust the template."""
 
 from pathlib import Path
 
 import copier
+import yaml
 
-from tests.harness.project import Project
+from tests.harness.project import ROOT, Project
+
+CONFIGURATION = yaml.safe_load((ROOT / "copier.yml").read_text())
+QUESTIONS = {
+    name: question for name, question in CONFIGURATION.items() if name[0] != "_"
+}
+# Of the questions whose default is no expression.
+DEFAULTS = {
+    name: question["default"]
+    for name, question in QUESTIONS.items()
+    if "{" not in str(question["default"])
+}
 
 NAMES_TO_REFUSE = [
     *("", " ", "My  Service", " Service", "Service ", "Service\n", "Serv\nice", "a\tb"),

@@ -95,6 +95,13 @@ def publish(project: Project) -> Path:
     return origin
 
 
+def write_test(project: Project, body: str) -> None:
+    """Write a test of the team's with this statement, instead of the one from before."""
+    path = project.path / "tests" / "test_ours.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"def test_ours() -> None:\n    {body}\n")
+
+
 class Forge:
     """A forge with one project. Its jobs run on the commit that is checked out there."""
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx2
 
+from tests.harness import npm
 from tests.harness.project import free_port, is_used, wait_until
 
 AUDIENCE = "https://items.example"
@@ -34,9 +35,7 @@ class Issuer:
             "AUTH_ISSUER": self.url,
             "AUTH_AUDIENCE": AUDIENCE,
         }
-        install = ("npm", "install", "--silent", "--ignore-scripts", "--no-audit")
-        (directory / "package.json").write_text('{"private": true}')
-        subprocess.run([*install, *PACKAGES], cwd=directory, check=True)
+        npm.install(directory, *PACKAGES)
         shutil.copy(Path(__file__).with_name("issuer.mjs"), directory)
 
     @contextlib.contextmanager

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tests.harness.project import ROOT
 
+ANCHOR = "Yours from here on: an update changes only what is above this line."
+
 
 def is_the_team_s(path: Path) -> bool:
     """Return whether an update leaves a path alone, by the declaration of copier.yml."""

@@ -29,6 +29,14 @@ class Project:
         shutil.copytree(self.path, path, ignore=ignore)
         return Project(path)
 
+    def copy_with_environment(
+        self, path: Path, environment: "Project | None" = None
+    ) -> "Project":
+        """Return a copy that has the installed packages of this project, or of another."""
+        copy = self.copy(path)
+        (copy.path / ".venv").symlink_to((environment or self).path / ".venv")
+        return copy
+
     def environment(self, extra: Mapping[str, str | None]) -> dict[str, str]:
         """The environment of the machine with the project's programs first on the PATH."""
         path = f"{self.path / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -27,9 +27,7 @@ async def test_the_subject_is_stored(client, session):
 def project(installed: Render, tmp_path: Path) -> Project:
     """A service to change, with the dependencies of another one."""
     service = installed(kubernetes=True, auth="oidc")
-    project = service.copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(service.path / ".venv")
-    return project
+    return service.copy_with_environment(tmp_path / "project")
 
 
 def check(project: Project, *paths: str) -> None:

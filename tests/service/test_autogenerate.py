@@ -152,8 +152,7 @@ class Service:
 
 @pytest.fixture
 def service(installed: Render, tmp_path: Path) -> Generator[Service]:
-    project = installed().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    project = installed().copy_with_environment(tmp_path / "project")
     postgres = Postgres(project, tmp_path / "postgres")
     postgres.start()
     yield Service(project, postgres)

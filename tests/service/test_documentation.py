@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.history import commit
+from tests.harness.owners import ANCHOR
 from tests.harness.pages import (
     HOW_TO,
     PAGES,
@@ -104,7 +105,6 @@ OLD_ANCHORS = {
     """,
 }
 
-ANCHOR = "Yours from here on: an update changes only what is above this line."
 PROMISE = r"(?m)^@pytest\.mark\.promise\(([0-9]+)\)$"
 
 
@@ -345,8 +345,7 @@ def test_removing_the_example_by_hand_equals_rendering_without_it(
     render: Render, installed: Render, tmp_path: Path
 ) -> None:
     text = section(HOW_TO, "Start without the example")
-    project = render().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    project = render().copy_with_environment(tmp_path / "project", installed())
     deleted = [
         *("app/items/", "tests/items/", "alembic/versions/"),
         *("app/models/item.py", "app/models/idempotency_key.py"),
@@ -396,8 +395,7 @@ async def test_a_bank_that_is_down_is_a_503(client: AsyncClient) -> None:
 def test_a_client_that_features_share_is_there_in_the_tests_too(
     installed: Render, tmp_path: Path
 ) -> None:
-    project = installed().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    project = installed().copy_with_environment(tmp_path / "project")
     shown = blocks(section(HOW_TO, "Share a client"), "python")
     texts = dict(zip(RATES, shown, strict=True))
     texts["tests/rates/test_rates.py"] += UNAVAILABLE
@@ -495,8 +493,7 @@ def test_the_example_can_be_dropped_from_a_database_that_has_it(
     text = section(HOW_TO, "Start without the example")
     _, command = blocks(text, "console")
     (drop,) = blocks(text, "python")
-    project = installed().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    project = installed().copy_with_environment(tmp_path / "project")
     environment = {"PYTHONPATH": str(project.path)}
     project.run("alembic", "upgrade", "head", **environment)
     for path in ("app/items", "tests/items"):

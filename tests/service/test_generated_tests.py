@@ -41,8 +41,7 @@ def test_they_run_beside_pytest_asyncio(installed: Render, tmp_path: Path) -> No
 def test_they_run_beside_databases_with_long_names(
     installed: Render, postgres: Postgres, tmp_path: Path
 ) -> None:
-    project = installed().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    project = installed().copy_with_environment(tmp_path / "project")
     test = project.path / "tests" / "test_name.py"
     test.write_text(NAME)
     found = set()

@@ -415,8 +415,7 @@ def test_changing_a_number_fails_the_test_of_the_limit_it_breaks(
     installed: Render, tmp_path: Path, path: str, old: str, new: str, failing: str
 ) -> None:
     service = installed(kubernetes=True)
-    project = service.copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(service.path / ".venv")
+    project = service.copy_with_environment(tmp_path / "project")
     file = project.path / "deploy" / path
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
@@ -433,8 +432,7 @@ def test_a_wrong_overlay_fails_the_generated_tests_and_a_right_one_passes(
     kubectl: Path, installed: Render, tmp_path: Path, record_property: Any
 ) -> None:
     service = installed(kubernetes=True)
-    project = service.copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(service.path / ".venv")
+    project = service.copy_with_environment(tmp_path / "project")
     overlays = project.path / "deploy" / "overlays"
     for title, settings in (WRONG_SETTINGS | RIGHT_SETTINGS).items():
         overlay = overlays / title.replace(" ", "-")

@@ -89,8 +89,7 @@ def found(
 
 def lint_each(service: Project, directory: Path, found: Path) -> None:
     """Lint all revisions, with a server that makes and drops databases in no time."""
-    project = service.copy(directory / "project")
-    (project.path / ".venv").symlink_to(service.path / ".venv")
+    project = service.copy_with_environment(directory / "project")
     versions = project.path / "alembic" / "versions"
     before = revision("before", "d20e94b6a7c3", executing(MEASURED["setup"]))
     (versions / "2026_03_01_0900-before.py").write_text(before)

@@ -54,8 +54,7 @@ asyncio.run(main())
 def project(installed: Render, tmp_path: Path) -> Generator[Project]:
     """A project of the test's own, whose path has a space, run with another's packages."""
     source = installed()
-    project = source.copy(tmp_path / "my project")
-    (project.path / ".venv").symlink_to(source.path / ".venv")
+    project = source.copy_with_environment(tmp_path / "my project")
     yield project
     assert_stops(project)
 
@@ -175,8 +174,7 @@ def test_data_from_before_the_service_had_a_role_is_still_used(
 
 
 def test_two_checkouts_do_not_meet(project: Project, tmp_path: Path) -> None:
-    other = project.copy(tmp_path / "other")
-    (other.path / ".venv").symlink_to(project.path / ".venv")
+    other = project.copy_with_environment(tmp_path / "other")
 
     with project.start("python", "-c", KEEP, "30", PYTHONPATH=str(project.path)):
         assert run(project, QUERY) != run(other, QUERY)

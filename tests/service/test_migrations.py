@@ -52,8 +52,7 @@ def downgrade() -> None:
 def project(installed: Render, tmp_path: Path) -> Generator[Project]:
     """A project with a slow revision and one that cannot run in a transaction."""
     source = installed()
-    project = source.copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(source.path / ".venv")
+    project = source.copy_with_environment(tmp_path / "project")
     versions = project.path / "alembic" / "versions"
     (versions / "2026_01_02_0000-slow.py").write_text(SLOW)
     (versions / "2026_01_03_0000-concurrent.py").write_text(CONCURRENT)

@@ -135,9 +135,7 @@ def test_copies_of_the_example_and_of_the_tutorial_s_feature_pass_all_checks(
 @pytest.fixture
 def service(render: Render, installed: Render, tmp_path: Path) -> Project:
     """A service that has the programs of another, for what does not import it."""
-    service = render().copy(tmp_path / "service")
-    (service.path / ".venv").symlink_to(installed().path / ".venv")
-    return service
+    return render().copy_with_environment(tmp_path / "service", installed())
 
 
 def contents(project: Project) -> dict[Path, str]:
@@ -171,8 +169,9 @@ def test_only_the_name_of_the_feature_is_replaced(service: Project) -> None:
 def test_a_copy_of_a_protected_feature_has_permissions_of_its_own(
     render: Render, installed: Render, tmp_path: Path
 ) -> None:
-    service = render(auth="oidc").copy(tmp_path / "protected")
-    (service.path / ".venv").symlink_to(installed().path / ".venv")
+    service = render(auth="oidc").copy_with_environment(
+        tmp_path / "protected", installed()
+    )
 
     copy(service, "line_item --like item")
 
@@ -260,8 +259,9 @@ def test_a_name_that_cannot_be_used_is_refused(
 def test_a_feature_that_does_not_exist_is_refused_with_those_that_do(
     service: Project, render: Render, installed: Render, tmp_path: Path
 ) -> None:
-    without = render(example=False).copy(tmp_path / "without")
-    (without.path / ".venv").symlink_to(installed().path / ".venv")
+    without = render(example=False).copy_with_environment(
+        tmp_path / "without", installed()
+    )
 
     some = refusal(service, "order --like cart")
     none = refusal(without, "order --like item")

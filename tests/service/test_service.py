@@ -249,8 +249,7 @@ def test_ctrl_c_at_the_start_is_no_traceback(installed: Render, tmp_path: Path) 
 def test_a_directory_that_the_local_postgres_cannot_use_is_a_sentence(
     installed: Render, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    project = installed().copy(tmp_path / "project")
-    (project.path / ".venv").symlink_to(installed().path / ".venv")
+    project = installed().copy_with_environment(tmp_path / "project")
     (project.path / ".local").touch()
 
     result = project.run(*command, check=False, PYTHONPATH=str(project.path))

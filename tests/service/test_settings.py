@@ -5,10 +5,10 @@ import re
 import socket
 from pathlib import Path
 
+from tests.harness.owners import ANCHOR
 from tests.harness.project import Project, free_port, wait_until
 from tests.harness.types import Render
 
-ANCHOR = "Yours from here on: an update changes only what is above this line.\n"
 # No default among them, and nothing that the tests could run on.
 CHANGED = {
     "ENVIRONMENT": "production",
@@ -82,7 +82,7 @@ def add_settings(project: Project) -> None:
     text = config.read_text()
     text = text.replace("pydantic import ", "pydantic import BaseModel, SecretStr, ")
     text = text.replace("class Settings(BaseSettings):", GROUP)
-    config.write_text(text.replace(ANCHOR, ANCHOR + OURS))
+    config.write_text(text.replace(f"{ANCHOR}\n", f"{ANCHOR}\n{OURS}"))
     with (project.path / ".env.example").open("a") as example:
         example.write(OUR_EXAMPLE)
     project.run("ruff", "check", "--quiet", "--fix")

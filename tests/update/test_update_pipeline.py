@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness.forges import publish
+from tests.harness.forges import publish, write_test
 from tests.harness.history import TOMORROW, WORKING_TREE, copier, start
 from tests.harness.project import Project
 from tests.harness.types import Render
@@ -30,18 +30,12 @@ def project(history: Project, tmp_path: Path) -> Project:
 def quick(project: Project) -> Project:
     """The same project with a single test."""
     shutil.rmtree(project.path / "tests")
-    (project.path / "tests").mkdir()
     write_test(project, "assert True")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Test little")
     project.git("push", "--quiet", "origin", "HEAD")
     project.git("remote", "set-head", "origin", "--auto")
     return project
-
-
-def write_test(project: Project, body: str) -> None:
-    path = project.path / "tests" / "test_ours.py"
-    path.write_text(f"def test_ours() -> None:\n    {body}\n")
 
 
 def published(project: Project) -> Path:
