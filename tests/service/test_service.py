@@ -38,9 +38,17 @@ ANSWERS = {
         "ci": "github",
         "kubernetes": True,
         "auth": "oidc",
+        "jobs": True,
     },
     "nothing": {"example": False, "ci": "none", "kubernetes": False, "auth": "none"},
     "only auth": {"example": False, "ci": "none", "kubernetes": False, "auth": "oidc"},
+    "only jobs": {
+        "example": False,
+        "ci": "none",
+        "kubernetes": False,
+        "auth": "none",
+        "jobs": True,
+    },
 }
 
 

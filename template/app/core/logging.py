@@ -18,6 +18,7 @@ def configure_logging() -> None:
     Log with the standard library: entries of `extra` become fields.
     """
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
