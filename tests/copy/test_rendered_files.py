@@ -74,7 +74,10 @@ def test_importing_the_service_opens_no_connection(
     )
 
     project.run(
-        installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv" / "bin" / "python",
+        installed(kubernetes=True, auth="oidc", jobs=True).path
+        / ".venv"
+        / "bin"
+        / "python",
         *("-B", "-W", "error", "-c", program),
         DATABASE_URL="postgresql://nobody@127.0.0.1/none",
         PYTHONPATH=str(project.path),

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Those of the pool; one more listens for new jobs.
 CONNECTIONS = 2
-# A worker reports that it lives every 10 seconds. One that has not for 30 is dead, and its
-# jobs are run again: within 45 seconds, with the pauses below.
+# A worker reports three times in this time that it lives. One that did not is dead, and
+# others run its jobs again: within 45 seconds, with the pauses below.
 STALLED_SECONDS = 30
 RESCUE_SECONDS = 5
 # Jobs that are due later, or again, are found by asking.
@@ -211,6 +211,7 @@ async def _run_jobs(queue: App, grace: float) -> None:
         listen_notify=not settings.DB_PGBOUNCER,
         fetch_job_polling_interval=POLL_SECONDS,
         shutdown_graceful_timeout=grace,
+        update_heartbeat_interval=STALLED_SECONDS / 3,
         stalled_worker_timeout=STALLED_SECONDS,
         # How a job ended is in the log; only jobs that were given up stay.
         delete_jobs="successful",

@@ -203,7 +203,7 @@ async def test_log_lines_of_a_job_name_it_and_the_request_that_enqueued_it(
             assert field in line
     assert "job done" in done
     assert "job_id" not in afterwards
-    assert "request_id" not in afterwards
+    assert "r42" not in afterwards
 
 
 async def test_the_log_says_whether_a_job_that_failed_was_given_up(

@@ -25,9 +25,7 @@ class Key(IdempotencyKeyMixin, CreatedAtMixin, Base):
 
 
 @pytest.fixture
-async def keys(
-    connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def keys(connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Store five old keys and a new one."""
     monkeypatch.setattr(old_keys.Base, "registry", Base.registry)
     monkeypatch.setattr(settings, "IDEMPOTENCY_KEY_HOURS", 2)
