@@ -51,9 +51,9 @@ def test_no_job_is_lost_and_no_keyed_write_done_twice_whatever_is_killed(
     project: Project, postgres: Postgres, measure: Measure
 ) -> None:
     # The same, but for how soon a worker counts as dead: that has a test of its own.
-    queue = project.path / "app" / "core" / "queue.py"
-    original = queue.read_text()
-    queue.write_text(original.replace("STALLED_SECONDS = 30", "STALLED_SECONDS = 6"))
+    module = project.path / "app" / "core" / "queue" / "stalled.py"
+    original = module.read_text()
+    module.write_text(original.replace("STALLED_SECONDS = 30", "STALLED_SECONDS = 6"))
     store(postgres, "trials.write", "jsonb_build_object('number', number)", JOBS)
     written = "SELECT count(DISTINCT number) FROM trial_write"
     try:
@@ -72,7 +72,7 @@ def test_no_job_is_lost_and_no_keyed_write_done_twice_whatever_is_killed(
             wait_until(lambda: waiting(postgres) + waiting(postgres, "doing") == 0)
             seconds = perf_counter() - begin
     finally:
-        queue.write_text(original)
+        module.write_text(original)
 
     done = int(postgres.query(written))
     twice = int(postgres.query("SELECT count(*) FROM trial_write")) - done

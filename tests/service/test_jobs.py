@@ -1,6 +1,8 @@
 """What the how-to guide about jobs shows, in a service."""
 
+import json
 import threading
+import uuid
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,17 +81,25 @@ def test_a_webhook_is_sent_with_one_key_until_it_is_received(
     for command in ("ruff check", "ruff format --check", "ty check"):
         project.run(*command.split(), "app/hooks")
 
+    def log() -> str:
+        return (project.path / "output.txt").read_text()
+
     # Its own code, and not that of the service whose packages it has.
     with project.serve(WEBHOOK_URL=receiver.url, PYTHONPATH=str(project.path)):
-        output = (project.path / "output.txt").read_text()
-        assert "/docs, with a worker that runs its jobs\n" in output
+        assert "/docs, with a worker that runs its jobs\n" in log()
         project.run("python", "-c", ENQUEUE)
         wait_until(lambda: len(receiver.deliveries) == 2)
 
-    first, second = receiver.deliveries
-    assert first == second
-    assert first[0] is not None
-    assert str(first[1]).count("00000001") == 1
+        (feature / "jobs.py").write_text(webhook.replace('"item"', '"changed"'))
+        wait_until(lambda: log().count("worker starts") == 2)
+        project.run("python", "-c", ENQUEUE)
+        wait_until(lambda: len(receiver.deliveries) == 3)
+
+    (key, first), again, (other, changed) = receiver.deliveries
+    assert again == (key, first)
+    assert key not in (None, other)
+    assert json.loads(first) == {"item": str(uuid.UUID(int=1))}
+    assert json.loads(changed) == {"changed": str(uuid.UUID(int=1))}
 
 
 def test_a_job_of_the_guide_runs_in_the_transaction_of_the_test(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from sqlalchemy import text
 
 from app.core.database import engine
+from app.core.db.failures import DATABASE_ERRORS, driver_error
 
 FAILED = text("""
     SELECT job.id, task_name, attempts, args, max(at)
@@ -37,8 +38,15 @@ def main() -> None:
 
 
 async def _print(command: str, ids: list[int]) -> None:
-    async for line in lines(command, ids):
-        print(line)  # noqa: T201
+    try:
+        async for line in lines(command, ids):
+            print(line)  # noqa: T201
+    except DATABASE_ERRORS as error:
+        raise SystemExit(
+            f"The jobs cannot be read: {str(driver_error(error)).strip()}"
+        ) from None
+    finally:
+        await engine.dispose()
 
 
 async def lines(command: str, ids: list[int]) -> AsyncIterator[str]:

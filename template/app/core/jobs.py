@@ -4,6 +4,7 @@ A feature declares its jobs in `app/<feature>/jobs.py`. A job runs at least once
 after an error, and if its worker was killed. `Run.key` lets its effects happen once.
 """
 
+import asyncio
 import logging
 import time
 import uuid
@@ -92,7 +93,7 @@ class Job(Generic[P]):
             )
             for parameter in parameters
         }
-        ignoring = ConfigDict(extra="ignore")
+        ignoring = ConfigDict(extra="ignore", protected_namespaces=())
         self._arguments = create_model(name, __config__=ignoring, **fields)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
@@ -100,8 +101,7 @@ class Job(Generic[P]):
 
         Raises ValidationError if an argument does not have its annotated type.
         """
-        given = self._signature.bind(None, *args, **kwargs).arguments
-        return self.stored_call({**given})
+        return self.stored_call(self._signature.bind(None, *args, **kwargs).arguments)
 
     def stored_call(self, stored: Mapping[str, Any]) -> Call:
         """Return the call that was stored, perhaps by another release.
@@ -123,6 +123,9 @@ class Job(Generic[P]):
                 async with async_session_factory() as session:
                     await self.function(Run(session, id, attempt, key), **arguments)
                     await session.commit()
+            except asyncio.CancelledError:
+                logger.info("job interrupted")
+                raise
             except Exception as error:
                 final = attempt >= self.attempts
                 logger.log(

@@ -13,7 +13,7 @@ from app.core import health, serve
 from app.core.config import settings
 from app.core.jobs import load_jobs
 from app.core.logging import configure_logging
-from app.core.queue import work
+from app.core.queue.work import work
 
 probes = FastAPI(openapi_url=None)
 probes.include_router(health.router)

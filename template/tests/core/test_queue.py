@@ -5,11 +5,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
 
-from app.core import failed_jobs, queue
+from app.core import failed_jobs
+from app.core.config import settings
 from app.core.database import async_session_factory, engine
+from app.core.database_url import parse_database_url
 from app.core.jobs import Run, declared, enqueue, job
+from app.core.queue import stalled, tasks, work
+from app.core.queue.connector import connection_parameters
 
 JOBS = text("SELECT task_name, status, attempts FROM procrastinate_jobs ORDER BY id")
 runs: list[str] = []
@@ -23,9 +28,10 @@ async def only_jobs_of_the_test(
     """Leave no job, declared or stored, from one test to another; wait for nothing."""
     for name in [*declared]:
         monkeypatch.delitem(declared, name)
-    monkeypatch.setattr(queue, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(queue, "RESCUE_SECONDS", 0.05)
-    monkeypatch.setattr(queue, "pause", lambda _: 0)
+    monkeypatch.setattr(work, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(stalled, "RESCUE_SECONDS", 0.05)
+    monkeypatch.setattr(tasks, "pause", lambda _: 0)
+    monkeypatch.setattr(work, "RECONNECT_SECONDS", 0.05)
     for event in (started, finish):
         event.clear()
     runs.clear()
@@ -39,7 +45,7 @@ async def only_jobs_of_the_test(
 @asynccontextmanager
 async def working(grace: float = 20) -> AsyncGenerator[None]:
     stopping = asyncio.Event()
-    worker = asyncio.create_task(queue.work(stopping, grace=grace))
+    worker = asyncio.create_task(work.work(stopping, grace=grace))
     yield
     stopping.set()
     await worker
@@ -220,3 +226,47 @@ async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
         async with async_session_factory.begin() as session:
             await enqueue(session, note.call("after"))
         await until(lambda: runs == ["before", "after"])
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://me:p%40@one,two:5433/app?sslmode=verify-full",
+            {"host": "one,two", "port": "5432,5433", "password": "p@"}
+            | {"sslmode": "verify-full", "dbname": "app", "user": "me"},
+        ),
+        ("postgresql://app@/postgres?host=/tmp/pg", {"host": "/tmp/pg", "user": "app"}),
+        ("postgresql://one/app?direct_tls=true", {"sslnegotiation": "direct"}),
+        (
+            "postgresql://one/app?passfile=/p&service=s&servicefile=/s&krbsrvname=pg",
+            {"passfile": "/p", "service": "s", "krbsrvname": "pg"},
+        ),
+        (
+            "postgresql://a/app?target_session_attrs=any&prepared_statement_cache_size=0",
+            {"target_session_attrs": "any"},
+        ),
+    ],
+)
+def test_a_worker_connects_to_the_database_that_the_service_has(
+    url: str, expected: dict[str, str]
+) -> None:
+    parameters = connection_parameters(parse_database_url(url))
+
+    assert parameters | expected == parameters
+    make_conninfo(**parameters)  # Refuses an option that libpq does not know.
+
+
+def test_a_worker_behind_a_pgbouncer_sets_nothing_that_it_would_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settings, "DB_PGBOUNCER", True)
+
+    parameters = connection_parameters(parse_database_url("postgresql://one/app"))
+
+    assert parameters == {
+        "host": "one",
+        "dbname": "app",
+        "connect_timeout": 3,
+        "prepare_threshold": None,
+    }
