@@ -220,7 +220,8 @@ async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
             await connection.execute(
                 text("""
                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                    WHERE datname = current_database() AND pid <> pg_backend_pid()
+                    WHERE datname = current_database() AND usename = current_user
+                      AND pid <> pg_backend_pid()
                 """)
             )
         async with async_session_factory.begin() as session:
