@@ -23,12 +23,12 @@ def add_telemetry(app: FastAPI, *, exclude: Container[str | None]) -> None:
 
     Requests for the paths in `exclude` are left out. The log must be configured before.
     """
+    warn_of_unsupported()
     if not is_wanted():
         return
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceIds())
         handler.addFilter(OncePerMinute())
-    warn_of_unsupported()
     trace_requests(app, exclude=exclude)
     flush_at_shutdown(app, start())
 

@@ -12,6 +12,7 @@ SUPPORTED: dict[Signal, set[str]] = {
     "TRACES": {"otlp", "console"},
     "METRICS": {"otlp", "prometheus"},
 }
+PROTOCOL = "http/protobuf"
 
 logger = logging.getLogger(__name__)
 
@@ -24,35 +25,35 @@ def is_wanted() -> bool:
 def exporters(signal: Signal) -> set[str]:
     """Return the exporters of a signal: none unless the environment names a destination.
 
-    The standard's default, an OTLP collector on localhost, counts as not named.
+    The standard's default, an OTLP collector on this machine, is not used.
     """
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if _variable("SDK_DISABLED").lower() == "true":
         return set()
-    names = {name.strip() for name in _variable(f"{signal}_EXPORTER").split(",")}
-    if names == {""}:
-        names = {"otlp"}
-    if not (_variable("EXPORTER_OTLP_ENDPOINT") or _endpoint(signal)):
+    names = _names(signal) or {"otlp"}
+    if not (
+        _variable("EXPORTER_OTLP_ENDPOINT")
+        or _variable(f"EXPORTER_OTLP_{signal}_ENDPOINT")
+    ):
         names.discard("otlp")
     return names & SUPPORTED[signal]
 
 
 def warn_of_unsupported() -> None:
-    """Log what the environment asks for in vain; the service runs all the same."""
-    for signal, supported in SUPPORTED.items():
-        names = {name.strip() for name in _variable(f"{signal}_EXPORTER").split(",")}
-        if unknown := names - supported - {"", "none"}:
-            logger.warning(
-                "OTEL_%s_EXPORTER: %s is not supported",
-                signal,
-                " and ".join(sorted(unknown)),
-            )
-    protocol = _variable("EXPORTER_OTLP_PROTOCOL")
-    if protocol not in {"", "http/protobuf"}:
-        logger.warning("OTEL_EXPORTER_OTLP_PROTOCOL: http/protobuf is used")
+    """Log what the environment asks for in vain; the service runs without it."""
+    values = {
+        f"{signal}_EXPORTER": _names(signal) - supported - {"none"}
+        for signal, supported in SUPPORTED.items()
+    }
+    values["EXPORTER_OTLP_PROTOCOL"] = {_variable("EXPORTER_OTLP_PROTOCOL")}
+    values["EXPORTER_OTLP_PROTOCOL"] -= {PROTOCOL, ""}
+    for name, unsupported in values.items():
+        for value in sorted(unsupported):
+            logger.warning("OTEL_%s: %s is not supported", name, value)
 
 
-def _endpoint(signal: Signal) -> str:
-    return _variable(f"EXPORTER_OTLP_{signal}_ENDPOINT")
+def _names(signal: Signal) -> set[str]:
+    names = _variable(f"{signal}_EXPORTER").split(",")
+    return {name.strip() for name in names} - {""}
 
 
 def _variable(name: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from time import monotonic
 
 from opentelemetry import metrics, trace
@@ -37,27 +38,34 @@ class Providers:
         # At exit they would wait for a collector that does not respond: 51 s were measured.
         self._meters = MeterProvider(_readers(), resource, shutdown_on_exit=False)
         metrics.set_meter_provider(self._meters)
-        if not exporters("TRACES"):
-            self._tracers = None
-            return
-        self._tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._tracers.sampler = WithoutValues(self._tracers.sampler)
-        for processor in _processors():
-            self._tracers.add_span_processor(processor)
-        trace.set_tracer_provider(self._tracers)
+        self._tracers = tracer_provider(resource, _processors())
+        if exporters("TRACES"):
+            trace.set_tracer_provider(self._tracers)
 
     def flush(self) -> None:
         """Send what is left, for two seconds at most."""
-        flushes = [self._meters.force_flush]
-        if self._tracers is not None:
-            flushes.append(self._tracers.force_flush)
-        # Their own timeouts do not hold.
-        threads = [threading.Thread(target=flush, daemon=True) for flush in flushes]
+        # The timeouts of these functions do not hold.
+        threads = [
+            threading.Thread(target=flush, daemon=True)
+            for flush in (self._meters.force_flush, self._tracers.force_flush)
+        ]
         for thread in threads:
             thread.start()
         deadline = monotonic() + FLUSH_SECONDS
         for thread in threads:
             thread.join(max(0, deadline - monotonic()))
+
+
+def tracer_provider(
+    resource: Resource, processors: Sequence[SpanProcessor]
+) -> TracerProvider:
+    """Return what makes spans, without the values of clients."""
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    # Around the one that OTEL_TRACES_SAMPLER names.
+    provider.sampler = WithoutValues(provider.sampler)
+    for processor in processors:
+        provider.add_span_processor(processor)
+    return provider
 
 
 def _processors() -> list[SpanProcessor]:
