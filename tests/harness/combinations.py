@@ -9,6 +9,7 @@ ANSWERS: dict[str, list[object]] = {
     "ci": ["github", "gitlab", "none"],
     "kubernetes": [True, False],
     "auth": ["none", "oidc"],
+    "telemetry": [True, False],
 }
 
 
@@ -29,12 +30,12 @@ def with_licenses(combinations: Iterable[Iterable[object]]) -> list[dict[str, ob
 ALL = with_licenses(product(*ANSWERS.values()))
 PAIRWISE = with_licenses(
     [
-        (True, "github", True, "none"),
-        (False, "github", False, "oidc"),
-        (True, "gitlab", True, "oidc"),
-        (False, "gitlab", False, "none"),
-        (True, "none", False, "oidc"),
-        (False, "none", True, "none"),
+        (True, "github", True, "none", True),
+        (False, "github", False, "oidc", False),
+        (True, "gitlab", True, "oidc", False),
+        (False, "gitlab", False, "none", True),
+        (True, "none", False, "oidc", True),
+        (False, "none", True, "none", False),
     ]
 )
 

@@ -237,7 +237,9 @@ def test_every_combination_of_answers_has_the_same_manifests(
         }
         for project in (
             render(**answers),
-            render(kubernetes=True, auth=answers["auth"]),
+            render(
+                kubernetes=True, auth=answers["auth"], telemetry=answers["telemetry"]
+            ),
         )
     ]
 
