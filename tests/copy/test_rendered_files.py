@@ -55,7 +55,9 @@ def test_the_code_is_formatted_and_clean_as_it_is_rendered(
 ) -> None:
     project = render(**answers)
     # It has the dependencies of every answer.
-    programs = installed(kubernetes=True, auth="oidc", telemetry=True).path / ".venv" / "bin"
+    programs = (
+        installed(kubernetes=True, auth="oidc", telemetry=True).path / ".venv" / "bin"
+    )
 
     project.run(programs / "ruff", "format", "--check", "--no-cache")
     project.run(programs / "ruff", "check", "--no-cache")
@@ -74,7 +76,10 @@ def test_importing_the_service_opens_no_connection(
     )
 
     project.run(
-        installed(kubernetes=True, auth="oidc", telemetry=True).path / ".venv" / "bin" / "python",
+        installed(kubernetes=True, auth="oidc", telemetry=True).path
+        / ".venv"
+        / "bin"
+        / "python",
         *("-B", "-W", "error", "-c", program),
         DATABASE_URL="postgresql://nobody@127.0.0.1/none",
         PYTHONPATH=str(project.path),

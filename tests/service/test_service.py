@@ -117,7 +117,9 @@ def test_pages_by_random_columns_hold_every_row_once(installed: Render) -> None:
 def test_the_oldest_dependencies_that_are_allowed_suffice(
     render: Render, tmp_path: Path
 ) -> None:
-    project = render(kubernetes=True, auth="oidc", telemetry=True).copy(tmp_path / "project")
+    project = render(kubernetes=True, auth="oidc", telemetry=True).copy(
+        tmp_path / "project"
+    )
 
     project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from opentelemetry import propagate
 
 from app.core.config import settings
 from app.core.database import engine, read_engine
@@ -61,3 +62,8 @@ def flush_at_shutdown(app: FastAPI, flush: Callable[[], None]) -> None:
             await asyncio.to_thread(flush)
 
     app.router.lifespan_context = measured
+
+
+async def continue_trace(request: Any) -> None:
+    """Let the service that is called continue the trace: a request hook of httpx2."""
+    propagate.inject(request.headers)

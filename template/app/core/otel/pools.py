@@ -92,6 +92,10 @@ def observe(engines: Sequence[AsyncEngine]) -> None:
         for pool in _pools(engines):
             yield Observation(pool.size() + pool._max_overflow, name_of(pool))
 
+    for pool in _pools(engines):
+        # A rate sees the first timeout only if there was a zero before it.
+        timeouts.add(0, name_of(pool))
+        pending.add(0, name_of(pool))
     meter.create_observable_up_down_counter(
         "db.client.connection.count",
         [count],

@@ -1,12 +1,11 @@
 """Spans of requests: FastAPI's own, without anything that a client has sent."""
 
 from collections.abc import Container
-from typing import Any
 
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from opentelemetry import metrics, propagate, trace
+from opentelemetry import metrics, trace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.db.failures import driver_error, sqlstate
@@ -49,11 +48,6 @@ class RequestIds:
         if span.is_recording() and (request_id := correlation_id.get()):
             span.set_attribute("app.request_id", request_id)
         await self.app(scope, receive, send)
-
-
-async def continue_trace(request: Any) -> None:
-    """Let the service that is called continue the trace: a request hook of httpx2."""
-    propagate.inject(request.headers)
 
 
 def record_retry(error: Exception) -> None:

@@ -16,7 +16,8 @@ from app.core.application import set_up
 from app.core.database import ReaderDep, ReadSessionDep, SessionDep
 from app.core.db.compiled_reads import CompiledRead
 from app.core.otel.logs import TraceIds
-from app.core.otel.requests import continue_trace, trace_requests
+from app.core.otel.requests import trace_requests
+from app.core.telemetry import continue_trace
 from tests.conftest import client_of
 from tests.core.otel.sent import Sent
 
