@@ -1,8 +1,8 @@
 """Where traces and metrics are sent, and what the service does without a collector."""
 
-import json
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -87,11 +87,10 @@ def run(**variables: str) -> subprocess.CompletedProcess[str]:
     """Run the service for one request, with variables that the machine does not set."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
     url = settings.DATABASE_URL.render_as_string(hide_password=False)
-    in_production = {"ENVIRONMENT": "production", "DATABASE_URL": url}
     return subprocess.run(
         [sys.executable, "-c", RUN],
         cwd=ROOT,
-        env={**kept, **in_production, **variables},
+        env={**kept, "DATABASE_URL": url, **variables},
         capture_output=True,
         text=True,
         check=True,
@@ -127,20 +126,18 @@ def test_a_collector_has_all_spans_and_metrics_when_the_service_has_ended(
     assert b"GET /" in collector.received["/v1/traces"]
     assert settings.APP_TITLE.encode() in collector.received["/v1/traces"]
     assert b"http.server.request.duration" in collector.received["/v1/metrics"]
-    lines = map(json.loads, result.stderr.splitlines())
-    (access,) = (line for line in lines if line["event"] == "request")
-    assert len(access["trace_id"]) == 32
+    (access,) = (line for line in result.stderr.splitlines() if "app.access" in line)
+    assert re.search(r"\bspan_id=[0-9a-f]{16} .*\btrace_id=[0-9a-f]{32}$", access)
 
 
 @pytest.mark.parametrize("collector", [503, None], indirect=True)
 def test_a_collector_that_fails_or_hangs_does_not_keep_the_service_from_ending(
     collector: Collector,
 ) -> None:
-    result = run(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    run(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
 
-    # It may retry for ten seconds, and more; the service gives it two.
+    # The exporter would retry for ten seconds and more; the service gives it two.
     assert "/v1/traces" in collector.received
-    assert all(json.loads(line) for line in result.stderr.splitlines())
 
 
 def test_a_port_for_metrics_that_is_taken_is_a_warning() -> None:
@@ -152,9 +149,7 @@ def test_a_port_for_metrics_that_is_taken_is_a_warning() -> None:
             OTEL_EXPORTER_PROMETHEUS_PORT=port,
         )
 
-    lines = [json.loads(line) for line in result.stderr.splitlines()]
-    warnings = [line["event"] for line in lines if line["level"] == "warning"]
-    assert warnings == [f"no metrics on port {port}: Address already in use"]
+    assert f"no metrics on port {port}: Address already in use" in result.stderr
 
 
 def test_an_exporter_that_is_not_supported_is_a_warning() -> None:
