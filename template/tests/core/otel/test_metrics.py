@@ -2,14 +2,19 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.config import settings
+from app.core.database import options
+from app.core.db.engines import make_replica_engine
 from app.core.otel import loop_lag
+from app.core.otel.engines import measuring
 from app.core.otel.loop_lag import watch_loop
-from app.core.otel.pools import observe
+from app.core.otel.pools import measure_connecting, observe
 from app.core.otel.statements import summary
 from tests.core.otel.sent import Sent
 
@@ -32,6 +37,23 @@ async def test_a_pool_reports_its_connections_also_after_it_was_disposed_of(
     after = now()
 
     assert (before, during, after) == ((0, 0, 1), (1, 0, 1), (0, 1, 1))
+
+
+async def test_the_pool_of_a_replica_has_a_name_of_its_own(
+    measured: AsyncEngine, sent: Sent
+) -> None:
+    one = measuring(replace(options, pool_size=1, max_overflow=0))
+    replica = make_replica_engine(settings.DATABASE_URL, one, primary=measured)
+    measure_connecting(replica)
+
+    async with replica.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+    name = "db.client.connection.create_time"
+    assert sent.count(name, db_client_connection_pool_name="replica") == 1
+    assert sent.count(name, db_client_connection_pool_name="primary") == 0
+    assert sent.count("db.client.operation.duration", db_operation_name="SELECT") >= 1
+    await replica.dispose()
 
 
 async def test_each_statement_is_measured_with_what_it_failed_with(
