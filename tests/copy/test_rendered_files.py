@@ -55,9 +55,8 @@ def test_the_code_is_formatted_and_clean_as_it_is_rendered(
 ) -> None:
     project = render(**answers)
     # It has the dependencies of every answer.
-    programs = (
-        installed(kubernetes=True, auth="oidc", telemetry=True).path / ".venv" / "bin"
-    )
+    everything = installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True)
+    programs = everything.path / ".venv" / "bin"
 
     project.run(programs / "ruff", "format", "--check", "--no-cache")
     project.run(programs / "ruff", "check", "--no-cache")
@@ -76,7 +75,7 @@ def test_importing_the_service_opens_no_connection(
     )
 
     project.run(
-        installed(kubernetes=True, auth="oidc", telemetry=True).path
+        installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True).path
         / ".venv"
         / "bin"
         / "python",
@@ -116,7 +115,7 @@ def test_the_license_is_the_one_that_was_chosen_and_changes_nothing_else(
 
 @pytest.mark.parametrize("auth", ["none", "oidc"])
 def test_without_the_example_nothing_speaks_of_it(render: Render, auth: str) -> None:
-    project = render(example=False, auth=auth)
+    project = render(example=False, auth=auth, jobs=auth == "none")
 
     for path in project.files():
         # The parts of a page, of an array in JSON Schema and of a queue are items too.

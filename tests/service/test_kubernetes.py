@@ -229,18 +229,14 @@ def pods(resources: Resources) -> dict[str, dict[str, Any]]:
 def test_every_combination_of_answers_has_the_same_manifests(
     render: Render, answers: dict[str, object]
 ) -> None:
+    shown = {name: answers[name] for name in ("auth", "jobs", "telemetry")}
     texts = [
         {
             path: (project.path / path).read_text()
             for path in project.files()
             if path.is_relative_to("deploy")
         }
-        for project in (
-            render(**answers),
-            render(
-                kubernetes=True, auth=answers["auth"], telemetry=answers["telemetry"]
-            ),
-        )
+        for project in (render(**answers), render(kubernetes=True, **shown))
     ]
 
     assert texts[0]
@@ -348,7 +344,7 @@ def test_an_overlay_names_the_password_of_a_registry_as_the_how_to_says(
 def test_the_component_for_metrics_lets_prometheus_reach_the_port_that_it_names(
     kubectl: Path, installed: Render, tmp_path: Path
 ) -> None:
-    service = installed(kubernetes=True, auth="oidc", telemetry=True)
+    service = installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True)
     project = service.copy_with_environment(tmp_path / "project")
     (components,) = blocks(section(HOW_TO, "Collect metrics"), "yaml")
     file = project.path / "deploy" / "overlays" / "production" / "kustomization.yaml"

@@ -38,6 +38,7 @@ ANSWERS = {
         "ci": "github",
         "kubernetes": True,
         "auth": "oidc",
+        "jobs": True,
         "telemetry": True,
     },
     "nothing": {
@@ -45,13 +46,15 @@ ANSWERS = {
         "ci": "none",
         "kubernetes": False,
         "auth": "none",
+        "jobs": False,
         "telemetry": False,
     },
-    "only auth": {
+    "only auth and jobs": {
         "example": False,
         "ci": "none",
         "kubernetes": False,
         "auth": "oidc",
+        "jobs": True,
         "telemetry": False,
     },
 }
@@ -117,9 +120,8 @@ def test_pages_by_random_columns_hold_every_row_once(installed: Render) -> None:
 def test_the_oldest_dependencies_that_are_allowed_suffice(
     render: Render, tmp_path: Path
 ) -> None:
-    project = render(kubernetes=True, auth="oidc", telemetry=True).copy(
-        tmp_path / "project"
-    )
+    answers = {"kubernetes": True, "auth": "oidc", "jobs": True, "telemetry": True}
+    project = render(**answers).copy(tmp_path / "project")
 
     project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
 
