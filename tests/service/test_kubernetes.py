@@ -353,7 +353,10 @@ def test_the_component_for_metrics_lets_prometheus_reach_the_port_that_it_names(
     resources = build(kubectl, project, "production")
     project.run("pytest", "-q", "--noconftest", "tests/test_deploy.py")
 
-    (monitor,), (deployment,) = resources["PodMonitor"], resources["Deployment"]
+    (monitor,) = resources["PodMonitor"]
+    (deployment,) = (
+        each for each in resources["Deployment"] if each["metadata"]["name"] == "app"
+    )
     (policy,) = (
         each
         for each in resources["NetworkPolicy"]
