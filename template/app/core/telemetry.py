@@ -40,11 +40,13 @@ def start() -> Callable[[], None]:
     # Not even imported where nothing is to be sent.
     from app.core.otel.providers import Providers
 
+    providers = Providers(name=settings.APP_TITLE, version=settings.APP_VERSION)
+    # Without a replica, both have the same pool.
     pooled = {each.sync_engine.pool: each for each in (engine, read_engine)}
     for each in pooled.values():
         measure_connecting(each)
     observe([*pooled.values()])
-    return Providers(name=settings.APP_TITLE, version=settings.APP_VERSION).flush
+    return providers.flush
 
 
 def flush_at_shutdown(app: FastAPI, flush: Callable[[], None]) -> None:
