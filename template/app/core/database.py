@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from app.core.config import settings
+from app.core.db.compiled_inserts import AutocommitWriter, Writer
 from app.core.db.compiled_reads import Reader
 from app.core.db.engines import EngineOptions, make_engine, make_replica_engine
 from app.core.db.session_listeners import leaves_reads_alone
@@ -66,9 +67,18 @@ async def get_db() -> AsyncGenerator[AsyncSession]:
     FastAPI runs the code after the `yield` once the response was sent, too late to tell
     the client that the commit failed.
     """
-    async with async_session_factory() as session:
+    session = async_session_factory()
+    try:
         yield session
-        await session.commit()
+        # Committing and closing a session that did nothing would cost as much as a query.
+        if session.in_transaction():
+            await session.commit()
+    finally:
+        if session.in_transaction():
+            async with session:
+                pass  # Rolls back, also where the request is canceled meanwhile.
+        else:
+            session.sync_session.close()
 
 
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
@@ -132,3 +142,13 @@ async def get_reader() -> Reader:
 
 
 ReaderDep = Annotated[Reader, Depends(get_reader)]
+
+writer = AutocommitWriter(engine, slow_statement=settings.DB_SLOW_STATEMENT)
+
+
+async def get_writer() -> Writer:
+    """Return what runs compiled inserts; depend on it through `WriterDep`."""
+    return writer
+
+
+WriterDep = Annotated[Writer, Depends(get_writer)]
