@@ -20,7 +20,7 @@ EXPLAIN = { echo "A download failed. Behind a proxy that inspects TLS, set SSL_C
 PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync chromium
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
-.PHONY: benchmark benchmark-generation benchmark-routing release wrk
+.PHONY: benchmark benchmark-authentication benchmark-generation benchmark-routing release wrk
 
 # Renders the template with its default answers and serves the result until Ctrl-C. For
 # another port: make demo PORT=8001
@@ -73,11 +73,16 @@ benchmark-generation: $(UV)
 benchmark-routing: .demo
 	cd .demo && ../$(UV) run --quiet python ../benchmarks/routing.py
 
+# Measures what an access token adds to the time of a request.
+benchmark-authentication: ANSWERS := --data auth=oidc
+benchmark-authentication: .demo
+	cd .demo && ../$(UV) run --quiet python ../benchmarks/authentication.py
+
 .PHONY: .demo
 .demo: $(UV)
 	rm -rf .demo
 	$(COPIER) --version > /dev/null || $(EXPLAIN)
-	$(COPIER) copy --defaults --quiet --vcs-ref HEAD "$(CURDIR)" .demo
+	$(COPIER) copy --defaults --quiet $(ANSWERS) --vcs-ref HEAD "$(CURDIR)" .demo
 	cd .demo && ../$(UV) sync --quiet || $(EXPLAIN)
 
 $(UV):

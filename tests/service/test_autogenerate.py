@@ -97,6 +97,56 @@ class LegacyUser(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
 '''
+METERS = '''"""The tables of the meters."""
+
+from sqlalchemy import (
+    CheckConstraint, Computed, Enum, ForeignKey, Identity, Index, Numeric, String,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import INT4RANGE, ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base
+
+
+class Meter(Base):
+    __tablename__ = "meter"
+    __table_args__ = (
+        CheckConstraint("price > 0", name="price_positive"),
+        ExcludeConstraint(("seats", "&&"), name="ex_meter_seats"),
+        Index("ix_meter_code", "code", postgresql_where="price > 1"),
+        Index("ix_meter_price", "price"),
+        UniqueConstraint("code"),
+        {"schema": "energy"},
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    code: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(Enum("gas", "water", name="kind"))
+    price: Mapped[int] = mapped_column(Numeric(10, 2), server_default="7")
+    double: Mapped[int] = mapped_column(Computed("price * 2", persisted=True))
+    seats: Mapped[int] = mapped_column(INT4RANGE)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("energy.meter.id"))
+'''
+# What Alembic does not notice, and what the generated test says of it.
+UNNOTICED = {
+    ("price > 0", "price > 5"): "meter, constraint ck_meter_price_positive: CHECK",
+    ('"&&"', '"="'): "meter, constraint ex_meter_seats: EXCLUDE",
+    ("price > 1", "price > 2"): "meter, index ix_meter_code: CREATE",
+    (
+        'Index("ix_meter_price", "price")',
+        'Index("ix_meter_price", "price", postgresql_include=["code"])',
+    ): "meter, index ix_meter_price: CREATE",
+    (
+        'UniqueConstraint("code")',
+        'UniqueConstraint("code", deferrable=True)',
+    ): "meter, constraint uq_meter_code: UNIQUE (code) instead of",
+    ("Identity()", "Identity(always=True)"): "meter, column id: integer NOT NULL",
+    ("String(20)", 'String(20, "C")'): "meter, column code: character varying(20)",
+    ('"water"', '"water", "heat"'): "kind, values: gas, water instead of gas, heat",
+    ('server_default="7"', 'server_default="8"'): "meter, default of price: ",
+    ("price * 2", "price * 3"): "meter, column double: integer NOT NULL STORED",
+}
 COMMANDS = """
 import sys
 from alembic.config import main
@@ -251,6 +301,30 @@ def test_a_native_enum_works_as_the_how_to_says(service: Service) -> None:
         "Car",
     )
     service.autogenerate(lambda revision: revision + drop.replace("color", "paint"))
+
+
+def test_the_generated_test_names_what_alembic_does_not_notice(
+    service: Service,
+) -> None:
+    service.add_models(METERS, "Meter")
+    create = "    op.execute('CREATE EXTENSION IF NOT EXISTS btree_gist')\n"
+    head = "def upgrade() -> None:\n"
+    drop = "    op.execute('DROP TYPE kind')\n"
+    service.autogenerate(lambda revision: revision.replace(head, head + create) + drop)
+    test = "tests/test_migrated_schema.py"
+    service.project.run("pytest", "-q", test, **service.environment)
+    for before, after in UNNOTICED:
+        service.edit("app/models/team.py", before, after)
+
+    service.alembic("check")
+    report = service.project.run(
+        "pytest", "-q", test, check=False, **service.environment
+    ).stdout
+
+    missing = [line for line in UNNOTICED.values() if line not in report]
+    assert not missing, report
+    named = re.findall("^E +(?:kind|meter), .* instead of ", report, re.MULTILINE)
+    assert len(named) == len(UNNOTICED), report
 
 
 def test_a_timestamp_that_gets_a_time_zone_keeps_its_moment(service: Service) -> None:

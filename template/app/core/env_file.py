@@ -1,10 +1,12 @@
 """The file `.env`: where it is, and whether all of it can be read."""
 
+import os
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
+from dotenv.variables import Variable, parse_variables
 
 # The same file wherever the service is started from.
 ENV_FILE = Path(__file__).parents[2] / ".env"
@@ -12,9 +14,11 @@ ENCODING = "utf-8-sig"  # Some editors start the file with a byte order mark.
 
 
 def unreadable_lines(path: Path) -> Iterator[str]:
-    """Yield a sentence for each line that python-dotenv would skip with only a warning.
+    """Yield a sentence for each line that python-dotenv would skip or change.
 
-    The service would then run on a default, such as the local PostgreSQL.
+    It only warns of what it skips, such as the URL of the database, and the service would
+    run on a default. Of a password, it drops a ${…} that names no variable, even from
+    single quotes, and it knows no escape for it.
     """
     if not path.is_file():
         return
@@ -25,12 +29,28 @@ def unreadable_lines(path: Path) -> Iterator[str]:
     if "\0" in text:
         yield f"{path}: is not encoded in UTF-8"
         return
+    known = {*os.environ}
     for binding in parse_stream(StringIO(text)):
+        where = f"{path}, line {_line(binding)}"
         if binding.error:
-            original = binding.original
-            before = len(original.string) - len(original.string.lstrip())
-            line = original.line + original.string.count("\n", 0, before)
+            yield f"{where}: is not NAME=value, or a quote in it is not closed"
+        if not known.issuperset(_variables(binding.value or "")):
+            # Not the name that it refers to: it may be a part of a password.
             yield (
-                f"{path}, line {line}: is not NAME=value, "
-                "or a quote in it is not closed"
+                f"{where}: names a variable in braces that is not set; if that is part "
+                f"of the value, set {binding.key} in the environment instead"
             )
+        known.add(binding.key or "")
+
+
+def _line(binding: Binding) -> int:
+    original = binding.original
+    before = len(original.string) - len(original.string.lstrip())
+    return original.line + original.string.count("\n", 0, before)
+
+
+def _variables(value: str) -> Iterator[str]:
+    """Yield the names that a value refers to without a default."""
+    for atom in parse_variables(value):
+        if isinstance(atom, Variable) and atom.default is None:
+            yield atom.name

@@ -1,10 +1,16 @@
 """Types that are as strict as their JSON Schema, and as what PostgreSQL stores."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -22,7 +28,9 @@ def _written(pattern: str, form: str) -> BeforeValidator:
     written = re.compile(pattern, re.ASCII)
 
     def check(value: object) -> object:
-        if isinstance(value, date) or (isinstance(value, str) and written.match(value)):
+        if isinstance(value, date | timedelta):
+            return value
+        if isinstance(value, str) and written.match(value):
             return value
         raise PydanticCustomError(
             "date_form", "Input should be written as {form}", {"form": form}
@@ -46,6 +54,30 @@ Day = Annotated[
 ]
 # In a JSON body; everywhere else a number is text.
 Number = Annotated[float, Field(allow_inf_nan=False), JSON_NUMBER]
+
+
+def _duration(value: timedelta) -> str:
+    """Return ISO 8601 without years and months, whose length depends on the calendar.
+
+    Pydantic itself writes 400 days as P1Y35D, which are 401 days from a leap year on, and
+    reads what Python prints for -23 hours, "-1 day, 1:00:00", as -25 hours.
+    """
+    minutes, seconds = divmod(value.seconds, 60)
+    fraction = f".{value.microseconds:06}".rstrip("0") if value.microseconds else ""
+    return f"P{value.days}DT{minutes // 60}H{minutes % 60}M{seconds}{fraction}S"
+
+
+# For a column of the type interval.
+Duration = Annotated[
+    timedelta,
+    Field(ge=timedelta()),
+    _written(
+        r"P(?=[\dT])(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d{1,6})?S)?)?$", "P1DT12H30M"
+    ),
+    PlainSerializer(_duration, when_used="json"),
+    # The same in requests and responses, or there would be two schemas of each model.
+    WithJsonSchema({"type": "string", "format": "duration"}),
+]
 
 # Patterns for a str. PostgreSQL cannot store NUL. A line has no control character, which
 # includes line breaks, and no space at either end. They avoid \s, which matches different

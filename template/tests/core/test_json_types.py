@@ -8,14 +8,14 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Date, DateTime, Float, select, text
+from sqlalchemy import Date, DateTime, Float, Interval, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.application import set_up
 from app.core.database import ReaderDep, ReadSessionDep, SessionDep, engine
 from app.core.db.compiled_reads import CompiledRead
-from app.core.json_types import Day, Number, Timestamp
+from app.core.json_types import Day, Duration, Number, Timestamp
 from tests.conftest import client_of
 
 
@@ -30,6 +30,7 @@ class Reading(Base):
     measured_at: Mapped[Any] = mapped_column(DateTime(timezone=True))
     measured_on: Mapped[Any] = mapped_column(Date)
     celsius: Mapped[Any] = mapped_column(Float)
+    lasted: Mapped[Any] = mapped_column(Interval)
 
 
 class ReadingSchema(BaseModel):
@@ -38,6 +39,7 @@ class ReadingSchema(BaseModel):
     measured_at: Timestamp
     measured_on: Day
     celsius: Number
+    lasted: Duration
 
 
 ALL = CompiledRead(select(Reading), ReadingSchema)
@@ -68,6 +70,7 @@ VALID = {
     "measured_at": "2026-01-31T12:00:00Z",
     "measured_on": "2026-01-31",
     "celsius": 1.5,
+    "lasted": "P0DT12H30M0S",
 }
 
 
@@ -91,6 +94,9 @@ async def client() -> AsyncGenerator[AsyncClient]:
         {"measured_on": "0001-01-02"},
         {"celsius": 1.7976931348623157e308},
         {"celsius": -5e-324},
+        {"lasted": "P400DT0H0M0S"},
+        {"lasted": "P0DT0H0M0.000001S"},
+        {"lasted": "P10675199DT23H59M59.9S"},
     ],
 )
 async def test_accepted_values_are_stored_and_read_back(
@@ -127,6 +133,17 @@ async def test_accepted_values_are_stored_and_read_back(
         ("celsius", "1e400"),
         ("celsius", '"1.5"'),
         ("celsius", "true"),
+        ("lasted", '"P1Y"'),
+        ("lasted", '"P1M"'),
+        ("lasted", '"P1W"'),
+        ("lasted", '"P"'),
+        ("lasted", '"P1DT"'),
+        ("lasted", '"-P1D"'),
+        ("lasted", '"-1 day, 1:00:00"'),
+        ("lasted", '"12:30:00"'),
+        ("lasted", '"PT0.0000001S"'),
+        ("lasted", '"P9999999999D"'),
+        ("lasted", "90"),
     ],
 )
 async def test_values_that_would_change_in_storage_are_refused(
@@ -153,6 +170,8 @@ async def test_values_that_would_change_in_storage_are_refused(
         ("measured_on", "20000-01-01"),
         ("celsius", "NaN"),
         ("celsius", "-infinity"),
+        ("lasted", "-1 day"),
+        ("lasted", "4000000 years"),
     ],
 )
 async def test_a_stored_value_that_json_cannot_hold_is_an_error_that_names_its_column(
@@ -183,6 +202,8 @@ def test_the_openapi_document_names_the_usual_formats() -> None:
         "measured_at": "string",
         "measured_on": "string",
         "celsius": "number",
+        "lasted": "string",
     }
     assert properties["measured_at"]["format"] == "date-time"
     assert properties["measured_on"]["format"] == "date"
+    assert properties["lasted"]["format"] == "duration"

@@ -192,7 +192,7 @@ async def test_a_missing_permission_is_named(client: AsyncClient) -> None:
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["detail"] == "This requires the permission lamps:delete."
     assert refused.headers["www-authenticate"] == (
-        'Bearer error="insufficient_scope", scope="lamps:write lamps:delete"'
+        'Bearer error="insufficient_scope", scope="lamps:read lamps:write lamps:delete"'
     )
 
 
@@ -232,7 +232,13 @@ async def test_the_sender_is_judged_before_the_body_is_read(
         for part in (b"{", b"{}", b"x" * 100_000):
             response = await client.post(path, content=body(part))
             assert response.status_code == 401
+        assert read == 0
 
+    without_permission = bearer("bob", "lamps:write")
+    response = await client.post(
+        "/v1/lamps", content=body(b"{"), headers=without_permission
+    )
+    assert response.status_code == 403
     assert read == 0
 
 
@@ -331,7 +337,7 @@ def test_the_openapi_document_has_the_permissions_of_a_route() -> None:
     assert security == {
         "get /v1/lamps": [{"token": ["lamps:read"]}],
         "post /v1/lamps": [{"token": ["lamps:read", "lamps:write"]}],
-        "delete /v1/lamps": [{"token": ["lamps:read", "lamps:write", "lamps:delete"]}],
+        "delete /v1/lamps": [{"token": ["lamps:delete", "lamps:read", "lamps:write"]}],
         "get /v1/lamps/price": [],
         "get /v1/lamps/bulbs": [{"token": ["lamps:read"]}],
         "post /v1/lamps/bulbs": [{"token": ["lamps:read"]}],

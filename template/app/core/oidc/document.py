@@ -1,0 +1,49 @@
+"""How the OpenAPI document describes the access tokens and their permissions."""
+
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
+from fastapi.openapi.models import HTTPBearer
+
+SCHEME_NAME = "token"
+# Not OpenID Connect: the URLs of an issuer would differ between deployments.
+SCHEME = HTTPBearer(bearerFormat="JWT")
+
+
+def document_permissions(app: FastAPI) -> None:
+    """Document the scheme of the tokens, and for each operation all it requires at once."""
+    generate = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        protected = [
+            operation
+            for path in document["paths"].values()
+            for operation in path.values()
+            if any(SCHEME_NAME in each for each in operation.get("security", ()))
+        ]
+        for operation in protected:
+            operation["security"] = _together(operation["security"])
+        if protected:
+            components = document.setdefault("components", {})
+            schemes = components.setdefault("securitySchemes", {})
+            schemes[SCHEME_NAME] = jsonable_encoder(
+                SCHEME, by_alias=True, exclude_none=True
+            )
+        return document
+
+    app.openapi = openapi
+
+
+def _together(security: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
+    """Return one requirement for those of the route and of its parameters.
+
+    Apart from each other they would be alternatives, by the OpenAPI specification.
+    """
+    tokens = [each[SCHEME_NAME] for each in security if each.keys() == {SCHEME_NAME}]
+    permissions = sorted({name for each in tokens for name in each})
+    others = [each for each in security if each.keys() != {SCHEME_NAME}]
+    return [{SCHEME_NAME: permissions}, *others]
