@@ -20,7 +20,7 @@ EXPLAIN = { echo "A download failed. Behind a proxy that inspects TLS, set SSL_C
 PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync chromium
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
-.PHONY: benchmark benchmark-authentication benchmark-generation benchmark-routing release wrk
+.PHONY: benchmark benchmark-authentication benchmark-generation benchmark-growth release wrk
 
 # Renders the template with its default answers and serves the result until Ctrl-C. For
 # another port: make demo PORT=8001
@@ -69,9 +69,9 @@ benchmark: $(UV) wrk
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py
 
-# Measures how the number of features affects the time of a request.
-benchmark-routing: .demo
-	cd .demo && ../$(UV) run --quiet python ../benchmarks/routing.py
+# Measures services with 1, 50 and 200 features, in about ten minutes.
+benchmark-growth: $(UV)
+	$(UV) run --quiet python -m benchmarks.growth
 
 # Measures what an access token adds to the time of a request.
 benchmark-authentication: ANSWERS := --data auth=oidc
