@@ -3,13 +3,15 @@
 import logging
 import logging.config
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from asgi_correlation_id import correlation_id
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.core.config import settings
+from app.core.json_log import JsonFormatter
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 
 def configure_logging() -> None:
@@ -17,21 +19,7 @@ def configure_logging() -> None:
 
     Log with the standard library: entries of `extra` become fields.
     """
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_request_id,
-        _drop_color_message,
-    ]
-    last: list[Processor] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(),
-    ]
-    if settings.ENVIRONMENT == "development":
-        last[1:] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    is_development = settings.ENVIRONMENT == "development"
     level = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
     warning = max(level, logging.WARNING)
     quiet = {"handlers": [], "propagate": True}
@@ -39,14 +27,10 @@ def configure_logging() -> None:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "structlog": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": shared,
-                "processors": last,
-            }
+            "service": {"()": _colored_lines if is_development else JsonFormatter}
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}
+            "stderr": {"class": "logging.StreamHandler", "formatter": "service"}
         },
         "root": {"level": level, "handlers": ["stderr"]},
         "loggers": {
@@ -66,12 +50,32 @@ def configure_logging() -> None:
     logging.config.dictConfig(config)
 
 
-def _drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _colored_lines() -> logging.Formatter:
+    # Imported here because production does without it.
+    import structlog
+
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_request_id,
+            _drop_color_message,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+    )
+
+
+def _drop_color_message(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
     event.pop("color_message", None)  # uvicorn repeats its line with colors.
     return event
 
 
-def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _add_request_id(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
     if request_id := correlation_id.get():
         event["request_id"] = request_id
     return event
