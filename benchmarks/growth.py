@@ -38,7 +38,8 @@ for name in sys.argv[1:]:
     new_feature.main()
 """
 START = """
-import json, os, time
+import gc, json, os, time
+gc.disable()  # As `serve` does.
 import app.main
 pages = int(open("/proc/self/statm").read().split()[1])
 mib = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -47,7 +48,8 @@ print(json.dumps({"start-up, s CPU": time.process_time(), "memory, MiB": mib}))
 # FastAPI and SQLAlchemy with the same routes and models; it makes at its first request what
 # the service makes when it starts.
 ALONE = """
-import json, time
+import gc, json, time
+gc.disable()
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqlalchemy.orm import configure_mappers

@@ -4,12 +4,14 @@ Run in a rendered project, with the path of the list of its last feature.
 """
 
 import asyncio
+import gc
 import json
 import statistics
 import sys
 from time import process_time
 
 from app.core.database import engine
+from app.core.serve import OBJECTS_UNTIL_COLLECTION
 from app.main import app
 from httpx2 import ASGITransport, AsyncClient
 
@@ -40,6 +42,9 @@ async def microseconds(path: str) -> float:
 
 
 async def main() -> None:
+    # As `serve` does.
+    gc.freeze()
+    gc.set_threshold(OBJECTS_UNTIL_COLLECTION)
     last = sys.argv[1]
     transport = ASGITransport(app)
     async with AsyncClient(transport=transport, base_url="http://test") as client:

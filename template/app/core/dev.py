@@ -19,7 +19,7 @@ def main() -> None:
 
     from app.core.config import settings
     from app.core.logging import configure_logging
-    from app.core.serve import Server
+    from app.core.server import Server
 
     parser = argparse.ArgumentParser("dev", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
