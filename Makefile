@@ -34,18 +34,18 @@ smoke: .demo
 # A third process uses the cores while the others wait for programs. The shortest tests are
 # the last ones, so that no process waits long for another at the end.
 test: $(UV)
-	$(UV) run --quiet pytest -n 3 --dist worksteal tests/update tests/service tests/copy
+	$(UV) run --quiet pytest -n 3 --dist worksteal --durations=10 tests/update tests/service tests/copy
 
 # Tests how a rendered service handles failures of its clients and of PostgreSQL.
 test-faults: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadfile tests/faults
+	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/faults
 
 # Builds and runs the image without Docker or a registry, and runs a fleet of services. If
 # these programs are missing, it needs permission to install Debian packages.
 test-delivery: $(UV)
 	dpkg --status $(PROGRAMS) > /dev/null 2>&1 || { apt-get update -qq && \
 	    apt-get install -qq -y --no-install-recommends $(PROGRAMS); }
-	$(UV) run --quiet pytest -n 2 --dist loadfile tests/delivery
+	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/delivery
 
 format: $(UV)
 	$(UV) run ruff check --fix
