@@ -61,7 +61,7 @@ def test_every_pattern_of_the_reference_names_a_file(render: Render) -> None:
     files = [
         path
         for ci in ("github", "gitlab")
-        for path in render(ci=ci, kubernetes=True, auth="oidc").files()
+        for path in render(ci=ci, kubernetes=True, auth="oidc", jobs=True).files()
     ]
 
     for patterns in documented().values():

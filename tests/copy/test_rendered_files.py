@@ -55,7 +55,7 @@ def test_the_code_is_formatted_and_clean_as_it_is_rendered(
 ) -> None:
     project = render(**answers)
     # It has the dependencies of every answer.
-    programs = installed(kubernetes=True, auth="oidc").path / ".venv" / "bin"
+    programs = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv" / "bin"
 
     project.run(programs / "ruff", "format", "--check", "--no-cache")
     project.run(programs / "ruff", "check", "--no-cache")
@@ -74,7 +74,10 @@ def test_importing_the_service_opens_no_connection(
     )
 
     project.run(
-        installed(kubernetes=True, auth="oidc").path / ".venv" / "bin" / "python",
+        installed(kubernetes=True, auth="oidc", jobs=True).path
+        / ".venv"
+        / "bin"
+        / "python",
         *("-B", "-W", "error", "-c", program),
         DATABASE_URL="postgresql://nobody@127.0.0.1/none",
         PYTHONPATH=str(project.path),
@@ -111,7 +114,7 @@ def test_the_license_is_the_one_that_was_chosen_and_changes_nothing_else(
 
 @pytest.mark.parametrize("auth", ["none", "oidc"])
 def test_without_the_example_nothing_speaks_of_it(render: Render, auth: str) -> None:
-    project = render(example=False, auth=auth)
+    project = render(example=False, auth=auth, jobs=auth == "none")
 
     for path in project.files():
         # The parts of a page, of an array in JSON Schema and of a queue are items too.

@@ -9,6 +9,7 @@ ANSWERS: dict[str, list[object]] = {
     "ci": ["github", "gitlab", "none"],
     "kubernetes": [True, False],
     "auth": ["none", "oidc"],
+    "jobs": [True, False],
 }
 
 
@@ -29,12 +30,14 @@ def with_licenses(combinations: Iterable[Iterable[object]]) -> list[dict[str, ob
 ALL = with_licenses(product(*ANSWERS.values()))
 PAIRWISE = with_licenses(
     [
-        (True, "github", True, "none"),
-        (False, "github", False, "oidc"),
-        (True, "gitlab", True, "oidc"),
-        (False, "gitlab", False, "none"),
-        (True, "none", False, "oidc"),
-        (False, "none", True, "none"),
+        (True, "github", True, "none", True),
+        (False, "github", False, "oidc", False),
+        (True, "gitlab", True, "oidc", False),
+        (False, "gitlab", False, "none", True),
+        (True, "none", False, "oidc", True),
+        (False, "none", True, "none", False),
+        (True, "gitlab", False, "none", False),
+        (False, "github", True, "oidc", True),
     ]
 )
 

@@ -38,9 +38,16 @@ ANSWERS = {
         "ci": "github",
         "kubernetes": True,
         "auth": "oidc",
+        "jobs": True,
     },
     "nothing": {"example": False, "ci": "none", "kubernetes": False, "auth": "none"},
-    "only auth": {"example": False, "ci": "none", "kubernetes": False, "auth": "oidc"},
+    "only auth and jobs": {
+        "example": False,
+        "ci": "none",
+        "kubernetes": False,
+        "auth": "oidc",
+        "jobs": True,
+    },
 }
 
 
@@ -100,7 +107,8 @@ def test_pages_by_random_columns_hold_every_row_once(installed: Render) -> None:
 def test_the_oldest_dependencies_that_are_allowed_suffice(
     render: Render, tmp_path: Path
 ) -> None:
-    project = render(kubernetes=True, auth="oidc").copy(tmp_path / "project")
+    answers = {"kubernetes": True, "auth": "oidc", "jobs": True}
+    project = render(**answers).copy(tmp_path / "project")
 
     project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")
 

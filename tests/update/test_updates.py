@@ -213,7 +213,7 @@ def test_a_service_that_an_update_closes_names_each_route_to_change(
     update(project, WORKING_TREE, "--data=auth=oidc")
     assert_clean(project)
     assert work.lost() == []
-    environment = installed(kubernetes=True, auth="oidc").path / ".venv"
+    environment = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv"
     (project.path / ".venv").symlink_to(environment)
     check = ("pytest", "-q", "tests/core/oidc/test_closed_by_default.py")
 
@@ -230,6 +230,31 @@ def test_a_service_that_an_update_closes_names_each_route_to_change(
     assert len(routes) == 8, failed
     assert {"GET /items/{item_id}", "POST /privacy-requests"} <= set(routes)
     assert 'router = ProtectedRouter(prefix="/lamps"' in failed
+
+
+def test_jobs_can_be_switched_on_by_an_update_that_says_what_to_run(
+    installed: Render, history: Project, tmp_path: Path
+) -> None:
+    """The revisions are the team's: a command writes the one of the jobs."""
+    project = start(history, tmp_path / "project", VERSIONS[-3])
+    work = Work(project)
+    a_feature(work)
+    commit(project)
+    update(project, WORKING_TREE, "--data=jobs=true")
+    assert_clean(project)
+    assert work.lost() == []
+    environment = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv"
+    (project.path / ".venv").symlink_to(environment)
+    tests = ("pytest", "-q", "tests/test_migrations.py", "tests/core/test_jobs.py")
+
+    failed = project.run(*tests, check=False).stdout
+    command = re.search(r"uv run (python scripts/\w+\.py)", failed)
+    assert command is not None, failed
+    # Its own code, and not that of the service whose packages it has.
+    project.run(*command[1].split(), PYTHONPATH=str(project.path))
+    project.run(*tests)
+
+    assert project.run("alembic", "heads").stdout.count("(head)") == 1
 
 
 def test_an_updated_service_passes_its_tests(history: Project, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 After draft-ietf-httpapi-idempotency-key-header-07: a repeated request gets the stored
 response, another request with the same key a 422, and one that arrives while the first is
-still in progress a 409. Keys stay until a job of yours deletes old ones, by `created_at`.
+still in progress a 409. Keys stay until a job deletes old ones, by `created_at`.
 """
 
 from collections.abc import Awaitable, Callable

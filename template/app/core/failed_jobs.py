@@ -1,0 +1,63 @@
+"""`uv run jobs`: lists the jobs that were given up, runs them again, or deletes them."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+
+from sqlalchemy import text
+
+from app.core.database import engine
+from app.core.db.failures import DATABASE_ERRORS, driver_error
+
+FAILED = text("""
+    SELECT job.id, task_name, attempts, args, max(at)
+    FROM procrastinate_jobs AS job JOIN procrastinate_events ON job_id = job.id
+    WHERE status = 'failed' GROUP BY job.id ORDER BY job.id
+""")
+RETRY = text("""
+    SELECT id, procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL)
+    FROM procrastinate_jobs WHERE status = 'failed' AND id = ANY(:ids) ORDER BY id
+""")
+DELETE = text("""
+    DELETE FROM procrastinate_jobs WHERE status = 'failed' AND id = ANY(:ids)
+    RETURNING id
+""")
+
+
+def main() -> None:
+    """Do what the arguments say, and print a line for each job."""
+    parser = argparse.ArgumentParser("jobs", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("failed", help="list the jobs that were given up")
+    for name, help in (("retry", "run jobs once more"), ("delete", "delete jobs")):
+        commands.add_parser(name, help=help).add_argument(
+            "ids", nargs="+", type=int, metavar="ID"
+        )
+    arguments = parser.parse_args()
+    asyncio.run(_print(arguments.command, getattr(arguments, "ids", [])))
+
+
+async def _print(command: str, ids: list[int]) -> None:
+    try:
+        async for line in lines(command, ids):
+            print(line)  # noqa: T201
+    except DATABASE_ERRORS as error:
+        raise SystemExit(
+            f"The jobs cannot be read: {str(driver_error(error)).strip()}"
+        ) from None
+    finally:
+        await engine.dispose()
+
+
+async def lines(command: str, ids: list[int]) -> AsyncIterator[str]:
+    """Carry out a command, and yield a line for each job that it found."""
+    async with engine.begin() as connection:
+        if command == "failed":
+            for id, name, attempts, arguments, at in await connection.execute(FAILED):
+                yield f"{id}  {name}  {attempts} attempts, {at:%Y-%m-%d %H:%M}  {arguments}"
+        else:
+            statement = {"retry": RETRY, "delete": DELETE}[command]
+            done = {"retry": "is run again", "delete": "is deleted"}[command]
+            found = set(await connection.scalars(statement, {"ids": ids}))
+            for id in ids:
+                yield f"{id} {done if id in found else 'is no failed job'}"

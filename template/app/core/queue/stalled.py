@@ -1,0 +1,50 @@
+"""The jobs of workers that died: they run again, or are given up."""
+
+import asyncio
+import logging
+
+from procrastinate import App
+from procrastinate.jobs import Status
+from sqlalchemy import text
+
+from app.core.database import engine
+from app.core.jobs import declared
+from app.core.queue.tasks import free_queueing_lock
+
+# A worker reports three times in this time that it lives. One that did not is dead, and
+# others run its jobs again: within 45 seconds, with the pauses here and in `work`.
+STALLED_SECONDS = 30
+RESCUE_SECONDS = 5
+
+LOCK = text("SELECT pg_try_advisory_xact_lock(7251838105)")
+
+logger = logging.getLogger(__name__)
+
+
+async def rescue_jobs(queue: App) -> None:
+    """Look for such jobs again and again."""
+    while True:
+        await asyncio.sleep(RESCUE_SECONDS)
+        async with engine.begin() as connection:
+            # One worker at a time: another's list may name a job that runs again by now.
+            if await connection.scalar(LOCK):
+                await _rescue_stalled_jobs(queue)
+
+
+async def _rescue_stalled_jobs(queue: App) -> None:
+    manager = queue.job_manager
+    for stalled in await manager.get_stalled_jobs(
+        seconds_since_heartbeat=STALLED_SECONDS
+    ):
+        if not (job := declared.get(stalled.task_name)):
+            continue  # One of another release, which knows how often to try.
+        attempt = stalled.attempts + 1
+        about = {"job": job.name, "job_id": stalled.id, "attempt": attempt}
+        assert stalled.id is not None
+        if attempt >= job.attempts:
+            await manager.finish_job(stalled, status=Status.FAILED, delete_job=False)
+            logger.error("job given up: its worker died", extra=about)
+        else:
+            await free_queueing_lock(stalled.id)
+            await manager.retry_job(stalled)
+            logger.warning("job runs again: its worker died", extra=about)

@@ -1,0 +1,81 @@
+"""The declared jobs as tasks of Procrastinate, and when a failed one runs again."""
+
+from collections.abc import Callable
+from typing import Any
+
+from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
+from procrastinate.job_context import AbortReason
+from procrastinate.jobs import Job as StoredJob
+from sqlalchemy import text
+
+from app.core.database import engine
+from app.core.jobs import Job, declared
+from app.core.queue.connector import Connector
+
+FREE_QUEUEING_LOCK = text(
+    "UPDATE procrastinate_jobs SET queueing_lock = NULL WHERE id = :id"
+)
+
+
+class InterruptedJobError(Exception):
+    """The worker stops before the job is done."""
+
+
+class _Retry(BaseRetryStrategy):
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: StoredJob
+    ) -> RetryDecision | None:
+        """Return when to run the job again, or None to give it up."""
+        if isinstance(exception, InterruptedJobError):
+            return RetryDecision(retry_in={"seconds": 0})
+        if job.attempts + 1 >= self._attempts:
+            return None
+        return RetryDecision(retry_in={"seconds": pause(job.attempts)})
+
+
+def pause(attempts: int) -> int:
+    """Return after how many seconds a job runs again, by how many attempts came before."""
+    return min(5 * 3**attempts, 3600)
+
+
+def make_queue(on_failure: Callable[[], None]) -> App:
+    """Return the queue of all declared jobs.
+
+    It calls `on_failure` when it could not store how a job ended.
+    """
+    queue = App(connector=Connector(on_failure))
+    for job in declared.values():
+        declare = queue.task(
+            name=job.name, queue=job.name, retry=_Retry(job.attempts), pass_context=True
+        )
+        task = declare(_runs(job))
+        if job.every:
+            queue.periodic(cron=job.every)(task)
+    return queue
+
+
+def _runs(job: Job[...]) -> Callable[..., Any]:
+    async def run(context: JobContext, /, **stored: Any) -> None:
+        assert context.job.id is not None
+        try:
+            if context.job.queueing_lock:
+                await free_queueing_lock(context.job.id)
+            await job.run(context.job.id, context.job.attempts + 1, stored)
+        except BaseException as error:
+            if context.abort_reason() is AbortReason.SHUTDOWN:
+                raise InterruptedJobError from error
+            raise
+
+    return run
+
+
+async def free_queueing_lock(id: int) -> None:
+    """Forget the queueing lock of a job that runs.
+
+    Another one may wait with the same: then this one could not be stored to run again.
+    """
+    async with engine.begin() as connection:
+        await connection.execute(FREE_QUEUEING_LOCK, {"id": id})

@@ -1,0 +1,273 @@
+"""A worker, on the queue of a database."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import text
+
+from app.core import failed_jobs
+from app.core.config import settings
+from app.core.database import async_session_factory, engine
+from app.core.database_url import parse_database_url
+from app.core.jobs import Run, declared, enqueue, job
+from app.core.queue import stalled, tasks, work
+from app.core.queue.connector import connection_parameters
+
+JOBS = text("SELECT task_name, status, attempts FROM procrastinate_jobs ORDER BY id")
+runs: list[str] = []
+started, finish = asyncio.Event(), asyncio.Event()
+
+
+@pytest.fixture(autouse=True)
+async def only_jobs_of_the_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncGenerator[None]:
+    """Leave no job, declared or stored, from one test to another; wait for nothing."""
+    for name in [*declared]:
+        monkeypatch.delitem(declared, name)
+    monkeypatch.setattr(work, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(stalled, "RESCUE_SECONDS", 0.05)
+    monkeypatch.setattr(tasks, "pause", lambda _: 0)
+    monkeypatch.setattr(work, "RECONNECT_SECONDS", 0.05)
+    for event in (started, finish):
+        event.clear()
+    runs.clear()
+    yield
+    async with engine.begin() as connection:
+        tables = "procrastinate_jobs, procrastinate_events"
+        more = "procrastinate_periodic_defers"
+        await connection.execute(text(f"TRUNCATE {tables}, {more}"))
+
+
+@asynccontextmanager
+async def working(grace: float = 20) -> AsyncGenerator[None]:
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(work.work(stopping, grace=grace))
+    yield
+    stopping.set()
+    await worker
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not happened():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def stored_jobs() -> list[tuple[str, str, int]]:
+    async with engine.connect() as connection:
+        return [(row[0], row[1], row[2]) for row in await connection.execute(JOBS)]
+
+
+async def until_stored(*expected: tuple[str, str, int]) -> None:
+    async with asyncio.timeout(30):
+        while await stored_jobs() != [*expected]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def store(sql: str) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text(sql))
+
+
+async def test_a_job_runs_once_it_is_committed_and_leaves_nothing() -> None:
+    @job(name="test.note")
+    async def note(run: Run, what: str) -> None:
+        runs.append(what)
+
+    async with working(), async_session_factory.begin() as session:
+        await enqueue(session, note.call("first"))
+        await session.commit()
+        await until(lambda: runs == ["first"])
+        await until_stored()
+
+
+async def test_a_job_that_raises_runs_again_until_it_is_given_up() -> None:
+    @job(name="test.fail", attempts=3)
+    async def fail(run: Run) -> None:
+        runs.append(str(run.attempt))
+        raise ValueError("again")
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, fail.call(), queueing_lock="one")
+    async with working():
+        await until_stored(("test.fail", "failed", 3))
+    assert runs == ["1", "2", "3"]
+
+    (listed,) = [line async for line in failed_jobs.lines("failed", [])]
+    id = int(listed.split()[0])
+    assert "test.fail  3 attempts" in listed
+    assert [line async for line in failed_jobs.lines("retry", [id, 0])] == [
+        f"{id} is run again",
+        "0 is no failed job",
+    ]
+    async with working():
+        await until_stored(("test.fail", "failed", 5))
+    assert [line async for line in failed_jobs.lines("delete", [id])] == [
+        f"{id} is deleted"
+    ]
+    assert await stored_jobs() == []
+
+
+async def test_a_job_that_fails_runs_again_beside_one_with_its_queueing_lock() -> None:
+    @job(name="test.fail", attempts=2)
+    async def fail(run: Run) -> None:
+        runs.append(str(run.attempt))
+        started.set()
+        await finish.wait()
+        if run.attempt == 1 and len(runs) == 1:
+            raise ValueError("again")
+
+    async with working():
+        for _ in range(2):
+            async with async_session_factory.begin() as session:
+                assert await enqueue(session, fail.call(), queueing_lock="one")
+            await started.wait()
+        finish.set()
+        await until_stored()
+    assert len(runs) == 3
+
+
+async def test_a_job_that_this_release_does_not_know_waits() -> None:
+    await store("""
+        INSERT INTO procrastinate_jobs (queue_name, task_name)
+        VALUES ('test.new', 'test.new'), ('test.note', 'test.note')
+    """)
+
+    @job(name="test.note")
+    async def note(run: Run) -> None:
+        runs.append("known")
+
+    async with working():
+        await until_stored(("test.new", "todo", 0))
+    assert runs == ["known"]
+
+
+async def test_a_job_that_takes_too_long_at_the_end_runs_elsewhere() -> None:
+    @job(name="test.long", attempts=1)
+    async def long(run: Run) -> None:
+        runs.append(str(run.attempt))
+        started.set()
+        await finish.wait()
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, long.call())
+    async with working(grace=0):
+        await started.wait()
+    assert await stored_jobs() == [("test.long", "todo", 1)]
+
+    finish.set()
+    async with working():
+        await until_stored()
+    assert runs == ["1", "2"]
+
+
+async def test_a_job_in_time_ends_before_the_worker_does() -> None:
+    @job(name="test.short")
+    async def short(run: Run) -> None:
+        started.set()
+        await finish.wait()
+        runs.append("done")
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, short.call())
+    async with working():
+        await started.wait()
+        asyncio.get_running_loop().call_later(0.1, finish.set)
+    assert runs == ["done"]
+    assert await stored_jobs() == []
+
+
+async def test_the_jobs_of_a_dead_worker_run_again_until_they_are_given_up() -> None:
+    @job(name="test.poison", attempts=3)
+    async def poison(run: Run) -> None:
+        runs.append(str(run.attempt))
+
+    await store("""
+        INSERT INTO procrastinate_jobs (queue_name, task_name, status, attempts)
+        VALUES ('test.poison', 'test.poison', 'doing', 1),
+            ('test.poison', 'test.poison', 'doing', 2),
+            ('test.other', 'test.other', 'doing', 0)
+    """)
+    async with working():
+        await until_stored(("test.poison", "failed", 3), ("test.other", "doing", 0))
+    assert runs == ["3"]
+
+
+async def test_two_workers_run_a_periodic_job_once_each_time() -> None:
+    @job(name="test.tick", every="* * * * * *")
+    async def tick(run: Run, timestamp: int) -> None:
+        runs.append(str(timestamp))
+
+    async with working(), working():
+        await until(lambda: len(set(runs)) >= 3)
+    assert sorted(set(runs)) == sorted(runs)
+
+
+async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
+    @job(name="test.note")
+    async def note(run: Run, what: str) -> None:
+        runs.append(what)
+
+    async with working():
+        async with async_session_factory.begin() as session:
+            await enqueue(session, note.call("before"))
+        await until(lambda: runs == ["before"])
+        async with engine.connect() as connection:
+            await connection.execute(
+                text("""
+                    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE datname = current_database() AND usename = current_user
+                      AND pid <> pg_backend_pid()
+                """)
+            )
+        async with async_session_factory.begin() as session:
+            await enqueue(session, note.call("after"))
+        await until(lambda: runs == ["before", "after"])
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://me:p%40@one,two:5433/app?sslmode=verify-full",
+            {"host": "one,two", "port": "5432,5433", "password": "p@"}
+            | {"sslmode": "verify-full", "dbname": "app", "user": "me"},
+        ),
+        ("postgresql://app@/postgres?host=/tmp/pg", {"host": "/tmp/pg", "user": "app"}),
+        ("postgresql://one/app?direct_tls=true", {"sslnegotiation": "direct"}),
+        (
+            "postgresql://one/app?passfile=/p&service=s&servicefile=/s&krbsrvname=pg",
+            {"passfile": "/p", "service": "s", "krbsrvname": "pg"},
+        ),
+        (
+            "postgresql://a/app?target_session_attrs=any&prepared_statement_cache_size=0",
+            {"target_session_attrs": "any"},
+        ),
+    ],
+)
+def test_a_worker_connects_to_the_database_that_the_service_has(
+    url: str, expected: dict[str, str]
+) -> None:
+    parameters = connection_parameters(parse_database_url(url))
+
+    assert parameters | expected == parameters
+    make_conninfo(**parameters)  # Refuses an option that libpq does not know.
+
+
+def test_a_worker_behind_a_pgbouncer_sets_nothing_that_it_would_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settings, "DB_PGBOUNCER", True)
+
+    parameters = connection_parameters(parse_database_url("postgresql://one/app"))
+
+    assert parameters == {
+        "host": "one",
+        "dbname": "app",
+        "connect_timeout": 3,
+        "prepare_threshold": None,
+    }
