@@ -17,7 +17,8 @@ unexport VIRTUAL_ENV
 PORT ?= 8000
 EXPLAIN = { echo "A download failed. Behind a proxy that inspects TLS, set SSL_CERT_FILE \
 	to the CA certificate of the proxy, and try again." >&2; exit 1; }
-PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync chromium
+PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync chromium \
+	prometheus
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
 .PHONY: benchmark benchmark-authentication benchmark-generation benchmark-growth release wrk

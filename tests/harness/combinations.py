@@ -10,6 +10,7 @@ ANSWERS: dict[str, list[object]] = {
     "kubernetes": [True, False],
     "auth": ["none", "oidc"],
     "jobs": [True, False],
+    "telemetry": [True, False],
 }
 
 
@@ -30,14 +31,14 @@ def with_licenses(combinations: Iterable[Iterable[object]]) -> list[dict[str, ob
 ALL = with_licenses(product(*ANSWERS.values()))
 PAIRWISE = with_licenses(
     [
-        (True, "github", True, "none", True),
-        (False, "github", False, "oidc", False),
-        (True, "gitlab", True, "oidc", False),
-        (False, "gitlab", False, "none", True),
-        (True, "none", False, "oidc", True),
-        (False, "none", True, "none", False),
-        (True, "gitlab", False, "none", False),
-        (False, "github", True, "oidc", True),
+        (True, "github", True, "none", True, True),
+        (False, "github", False, "oidc", False, True),
+        (True, "gitlab", True, "oidc", False, False),
+        (False, "gitlab", False, "none", True, True),
+        (True, "none", False, "oidc", True, False),
+        (False, "none", True, "none", False, True),
+        (True, "gitlab", False, "none", False, False),
+        (False, "github", True, "oidc", True, False),
     ]
 )
 
