@@ -36,7 +36,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def project(installed: Render) -> Project:
-    return installed(telemetry=True)
+    return installed(telemetry=True, jobs=True)
 
 
 def alerts(project: Project) -> dict[str, str]:

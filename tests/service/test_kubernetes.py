@@ -354,29 +354,31 @@ def test_the_component_for_metrics_lets_prometheus_reach_the_port_that_it_names(
     project.run("pytest", "-q", "--noconftest", "tests/test_deploy.py")
 
     (monitor,) = resources["PodMonitor"]
-    (deployment,) = (
-        each for each in resources["Deployment"] if each["metadata"]["name"] == "app"
-    )
     (policy,) = (
         each
         for each in resources["NetworkPolicy"]
         if each["metadata"]["name"] == "metrics"
     )
-    pod = deployment["spec"]["template"]
-    (container,) = pod["spec"]["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
-    variables = {each["name"]: each.get("value") for each in container["env"]}
     (allowed,) = policy["spec"]["ingress"][0]["ports"]
-    assert ports == {"http": 8000, endpoint["port"]: allowed["port"]}
     assert endpoint["relabelings"] == [
         {"targetLabel": "job", "replacement": "my-service"}
     ]
     for selector in (monitor["spec"]["selector"], policy["spec"]["podSelector"]):
-        assert selector["matchLabels"].items() <= pod["metadata"]["labels"].items()
-    assert variables["OTEL_METRICS_EXPORTER"] == "prometheus"
+        (names,) = selector["matchExpressions"]
+        assert (names["key"], names["operator"]) == ("app.kubernetes.io/name", "In")
+        assert names["values"] == ["app", "worker"]
     validate(policy)
-    validate(deployment)
+    deployments = {each["metadata"]["name"]: each for each in resources["Deployment"]}
+    for name in ("app", "worker"):
+        pod = deployments[name]["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        variables = {each["name"]: each.get("value") for each in container["env"]}
+        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == name
+        assert ports == {"http": 8000, endpoint["port"]: allowed["port"]}
+        assert variables["OTEL_METRICS_EXPORTER"] == "prometheus"
+        validate(deployments[name])
 
 
 def test_the_manifests_hold_no_secret(resources: Resources, render: Render) -> None:

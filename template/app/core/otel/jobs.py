@@ -1,0 +1,121 @@
+"""Spans and durations of jobs, and the jobs that wait or were given up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from time import perf_counter
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.trace import Link, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.otel.environment import is_wanted
+from app.core.otel.spans import Attributes, tracer
+
+INTERVAL_SECONDS = 15
+# Of jobs, which take longer than requests.
+BOUNDARIES = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800]
+TRACEPARENT = "traceparent"
+WAITING = text("""
+    SELECT
+        task_name,
+        count(*) FILTER (WHERE is_due),
+        coalesce(extract(epoch FROM now() - min(since) FILTER (WHERE is_due)), 0),
+        count(*) FILTER (WHERE status = 'failed')
+    FROM (
+        SELECT
+            task_name,
+            status,
+            status = 'todo' AND coalesce(scheduled_at <= now(), true) AS is_due,
+            coalesce(scheduled_at, stored.at) AS since
+        FROM procrastinate_jobs AS job
+        LEFT JOIN procrastinate_events AS stored
+            ON stored.job_id = job.id AND stored.type = 'deferred'
+    ) AS jobs
+    GROUP BY task_name
+""")
+
+propagator = TraceContextTextMapPropagator()
+meter = metrics.get_meter("app")
+duration = meter.create_histogram(
+    "app.job.duration",
+    unit="s",
+    description="How long a job ran, once.",
+    explicit_bucket_boundaries_advisory=BOUNDARIES,
+)
+due = meter.create_gauge(
+    "app.job.due", unit="{job}", description="Jobs that a worker should run by now."
+)
+oldest_due = meter.create_gauge(
+    "app.job.oldest_due",
+    unit="s",
+    description="How long the oldest of these has been waiting.",
+)
+failed = meter.create_gauge(
+    "app.job.failed", unit="{job}", description="Jobs that were given up."
+)
+
+
+def current_trace() -> str | None:
+    """Return the current trace, to be stored with a job, without what else it carries."""
+    carrier: dict[str, str] = {}
+    propagator.inject(carrier)
+    return carrier.get(TRACEPARENT)
+
+
+def measured(
+    name: str, run: Callable[..., Awaitable[None]], *, trace_key: str, request_key: str
+) -> Callable[..., Awaitable[None]]:
+    """Let a job have a span, which is linked to the request that enqueued it."""
+
+    async def measure(context: Any, /, **stored: Any) -> None:
+        about: Attributes = {"app.job.name": name}
+        on_span = {**about, "app.job.id": context.job.id}
+        if request_id := stored.get(request_key):
+            on_span["app.request_id"] = request_id
+        start = perf_counter()
+        with tracer.start_as_current_span(
+            name,
+            kind=SpanKind.CONSUMER,
+            links=_links(stored.get(trace_key)),
+            attributes=on_span,
+            # Their texts have values.
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                await run(context, **stored)
+            except BaseException as error:
+                about["error.type"] = type(error).__qualname__
+                span.set_attribute("error.type", type(error).__qualname__)
+                span.set_status(StatusCode.ERROR)
+                raise
+            finally:
+                duration.record(perf_counter() - start, about)
+
+    return measure
+
+
+def _links(traceparent: str | None) -> list[Link]:
+    context = propagator.extract({TRACEPARENT: traceparent} if traceparent else {})
+    origin = trace.get_current_span(context).get_span_context()
+    return [Link(origin)] if origin.is_valid else []
+
+
+async def watch_jobs(engine: AsyncEngine, names: Collection[str]) -> None:
+    """Report how many jobs of these names wait or were given up, until canceled.
+
+    Each worker reports the same. Raises what the database does.
+    """
+    while is_wanted():
+        async with engine.connect() as connection:
+            rows = {
+                name: numbers for name, *numbers in await connection.execute(WAITING)
+            }
+        for name in names:
+            numbers = rows.get(name, (0, 0, 0))
+            for gauge, number in zip((due, oldest_due, failed), numbers, strict=True):
+                gauge.set(float(number), {"app.job.name": name})
+        await asyncio.sleep(INTERVAL_SECONDS)
