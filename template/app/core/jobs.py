@@ -48,6 +48,10 @@ logger = logging.getLogger(__name__)
 declared: dict[str, "Job[...]"] = {}
 
 
+class SelfCancelledError(Exception):
+    """A job was cancelled, but not by its worker."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a job, with a session that is committed when the job returns.
@@ -123,16 +127,22 @@ class Job(Generic[P]):
                 async with async_session_factory() as session:
                     await self.function(Run(session, id, attempt, key), **arguments)
                     await session.commit()
-            except asyncio.CancelledError:
-                logger.info("job interrupted")
-                raise
-            except Exception as error:
+            except BaseException as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    logger.info("job interrupted")
+                    raise
                 final = attempt >= self.attempts
                 logger.log(
                     logging.ERROR if final else logging.WARNING,
                     "job given up" if final else "job failed",
-                    exc_info=without_values(error),
+                    exc_info=without_values(error)
+                    if isinstance(error, Exception)
+                    else error,
                 )
+                if isinstance(error, asyncio.CancelledError):
+                    # The library would neither run the job again nor keep it as failed.
+                    raise SelfCancelledError from error
                 raise
             else:
                 milliseconds = round(1000 * (time.perf_counter() - start), 1)
@@ -165,6 +175,12 @@ def job(
         if full_name in declared:
             raise ValueError(f"There are two jobs with the name {full_name}.")
         new = Job(function, name=full_name, attempts=attempts, every=every)
+        if every:
+            from croniter import croniter  # Not needed by a service without schedules.
+
+            new.call()  # Raises TypeError if an argument has no default.
+            if not croniter.is_valid(every):
+                raise ValueError(f"{every!r} of {full_name} is no cron expression.")
         declared[full_name] = new
         return new
 
@@ -194,6 +210,8 @@ async def enqueue(
         "schedule_at": schedule_at,
         "arguments": to_json({**arguments, **context}),
     }
+    if schedule_at is not None and schedule_at.tzinfo is None:
+        raise ValueError("schedule_at has no time zone.")
     if queueing_lock is None:
         return await session.scalar(ENQUEUE, values)
     try:

@@ -67,14 +67,16 @@ def main() -> None:
         access_log=False,
         server_header=False,
     )
+    # Before any job starts: this exits with a sentence if the port is in use.
+    listener = config.bind_socket()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_work(config))
+        runner.run(_work(config, listener))
 
 
-async def _work(config: uvicorn.Config) -> None:
+async def _work(config: uvicorn.Config, listener: socket.socket) -> None:
     stopping = asyncio.Event()
     server = ProbeServer(config, stopping)
-    probing = asyncio.create_task(server.serve())
+    probing = asyncio.create_task(server.serve([listener]))
     await work(stopping, grace=settings.SHUTDOWN_SECONDS)
     server.should_exit = True
     await probing
