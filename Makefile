@@ -17,10 +17,11 @@ unexport VIRTUAL_ENV
 PORT ?= 8000
 EXPLAIN = { echo "A download failed. Behind a proxy that inspects TLS, set SSL_CERT_FILE \
 	to the CA certificate of the proxy, and try again." >&2; exit 1; }
-PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync chromium
+PROGRAMS := buildah podman mmdebstrap crun catatonit haproxy pgbouncer wrk rsync chromium \
+	prometheus
 
 .PHONY: demo smoke test test-faults test-delivery format openapi pictures
-.PHONY: benchmark benchmark-authentication benchmark-generation benchmark-routing release wrk
+.PHONY: benchmark benchmark-authentication benchmark-generation benchmark-growth release wrk
 
 # Renders the template with its default answers and serves the result until Ctrl-C. For
 # another port: make demo PORT=8001
@@ -34,18 +35,18 @@ smoke: .demo
 # A third process uses the cores while the others wait for programs. The shortest tests are
 # the last ones, so that no process waits long for another at the end.
 test: $(UV)
-	$(UV) run --quiet pytest -n 3 --dist worksteal tests/update tests/service tests/copy
+	$(UV) run --quiet pytest -n 3 --dist worksteal --durations=10 tests/update tests/service tests/copy
 
 # Tests how a rendered service handles failures of its clients and of PostgreSQL.
 test-faults: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist loadfile tests/faults
+	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/faults
 
 # Builds and runs the image without Docker or a registry, and runs a fleet of services. If
 # these programs are missing, it needs permission to install Debian packages.
 test-delivery: $(UV)
 	dpkg --status $(PROGRAMS) > /dev/null 2>&1 || { apt-get update -qq && \
 	    apt-get install -qq -y --no-install-recommends $(PROGRAMS); }
-	$(UV) run --quiet pytest -n 2 --dist loadfile tests/delivery
+	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/delivery
 
 format: $(UV)
 	$(UV) run ruff check --fix
@@ -69,9 +70,9 @@ benchmark: $(UV) wrk
 benchmark-generation: $(UV)
 	$(UV) run --quiet python benchmarks/generation.py
 
-# Measures how the number of features affects the time of a request.
-benchmark-routing: .demo
-	cd .demo && ../$(UV) run --quiet python ../benchmarks/routing.py
+# Measures services with 1, 50 and 200 features, in about ten minutes.
+benchmark-growth: $(UV)
+	$(UV) run --quiet python -m benchmarks.growth
 
 # Measures what an access token adds to the time of a request.
 benchmark-authentication: ANSWERS := --data auth=oidc

@@ -61,7 +61,9 @@ def test_every_pattern_of_the_reference_names_a_file(render: Render) -> None:
     files = [
         path
         for ci in ("github", "gitlab")
-        for path in render(ci=ci, kubernetes=True, auth="oidc", jobs=True).files()
+        for path in render(
+            ci=ci, kubernetes=True, auth="oidc", jobs=True, telemetry=True
+        ).files()
     ]
 
     for patterns in documented().values():

@@ -55,7 +55,8 @@ def test_the_code_is_formatted_and_clean_as_it_is_rendered(
 ) -> None:
     project = render(**answers)
     # It has the dependencies of every answer.
-    programs = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv" / "bin"
+    everything = installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True)
+    programs = everything.path / ".venv" / "bin"
 
     project.run(programs / "ruff", "format", "--check", "--no-cache")
     project.run(programs / "ruff", "check", "--no-cache")
@@ -74,7 +75,7 @@ def test_importing_the_service_opens_no_connection(
     )
 
     project.run(
-        installed(kubernetes=True, auth="oidc", jobs=True).path
+        installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True).path
         / ".venv"
         / "bin"
         / "python",

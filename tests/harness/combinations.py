@@ -1,4 +1,4 @@
-"""The combinations of answers: all of them, and a set that covers the pairs that matter."""
+"""The combinations of answers, and a set of them that covers the pairs that matter."""
 
 from collections.abc import Iterable
 from itertools import product
@@ -10,6 +10,7 @@ ANSWERS: dict[str, list[object]] = {
     "kubernetes": [True, False],
     "auth": ["none", "oidc"],
     "jobs": [True, False],
+    "telemetry": [True, False],
 }
 
 
@@ -20,24 +21,43 @@ def with_licenses(combinations: Iterable[Iterable[object]]) -> list[dict[str, ob
     """
     return [
         {
-            "license": LICENSES[number % len(LICENSES)],
+            "license": LICENSES[number // len(LICENSES) % len(LICENSES)],
             **dict(zip(ANSWERS, values, strict=True)),
         }
         for number, values in enumerate(combinations)
     ]
 
 
-ALL = with_licenses(product(*ANSWERS.values()))
+def with_pipelines(combinations: Iterable[Iterable[object]]) -> list[list[object]]:
+    """Return the combinations, each with one of the systems for CI in turn.
+
+    That answer chooses between files. It changes none of them.
+    """
+    systems = ANSWERS["ci"]
+    position = [*ANSWERS].index("ci")
+    pipelines = []
+    for number, values in enumerate(combinations):
+        answers = [*values]
+        answers.insert(position, systems[number % len(systems)])
+        pipelines.append(answers)
+    return pipelines
+
+
+ALL = with_licenses(
+    with_pipelines(
+        product(*(values for question, values in ANSWERS.items() if question != "ci"))
+    )
+)
 PAIRWISE = with_licenses(
     [
-        (True, "github", True, "none", True),
-        (False, "github", False, "oidc", False),
-        (True, "gitlab", True, "oidc", False),
-        (False, "gitlab", False, "none", True),
-        (True, "none", False, "oidc", True),
-        (False, "none", True, "none", False),
-        (True, "gitlab", False, "none", False),
-        (False, "github", True, "oidc", True),
+        (True, "github", True, "none", True, True),
+        (False, "github", False, "oidc", False, True),
+        (True, "gitlab", True, "oidc", False, False),
+        (False, "gitlab", False, "none", True, True),
+        (True, "none", False, "oidc", True, False),
+        (False, "none", True, "none", False, True),
+        (True, "gitlab", False, "none", False, False),
+        (False, "github", True, "oidc", True, False),
     ]
 )
 

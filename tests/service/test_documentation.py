@@ -198,7 +198,7 @@ def test_the_design_shows_the_direction_of_the_imports(render: Render) -> None:
     _, picture = blocks((ROOT / "docs" / "design.md").read_text(), "text")
     layers = [re.findall(r"\w+", part) for part in picture.split("←")]
     height = {name: index for index, layer in enumerate(layers) for name in layer}
-    app = render(auth="oidc", jobs=True).path / "app"
+    app = render(auth="oidc", jobs=True, telemetry=True).path / "app"
     modules = [
         (path, path.relative_to(app / "core")) for path in app.rglob("core/**/*.py")
     ]
@@ -255,7 +255,8 @@ def test_every_promise_of_the_reference_has_a_test() -> None:
 
 def test_every_setting_is_in_the_reference(render: Render) -> None:
     reference = (ROOT / "docs" / "reference.md").read_text()
-    example = (render(auth="oidc", jobs=True).path / ".env.example").read_text()
+    service = render(auth="oidc", jobs=True, telemetry=True)
+    example = (service.path / ".env.example").read_text()
 
     for name in re.findall(r"^([A-Z_]+)=", example, re.MULTILINE):
         assert f"`{name}`" in reference, name

@@ -229,16 +229,14 @@ def pods(resources: Resources) -> dict[str, dict[str, Any]]:
 def test_every_combination_of_answers_has_the_same_manifests(
     render: Render, answers: dict[str, object]
 ) -> None:
+    shown = {name: answers[name] for name in ("auth", "jobs", "telemetry")}
     texts = [
         {
             path: (project.path / path).read_text()
             for path in project.files()
             if path.is_relative_to("deploy")
         }
-        for project in (
-            render(**answers),
-            render(kubernetes=True, auth=answers["auth"]),
-        )
+        for project in (render(**answers), render(kubernetes=True, **shown))
     ]
 
     assert texts[0]
@@ -341,6 +339,44 @@ def test_an_overlay_names_the_password_of_a_registry_as_the_how_to_says(
         assert pod["imagePullSecrets"] == [{"name": "registry"}]
     for resource in (*resources["Deployment"], *resources["Job"]):
         validate(resource)
+
+
+def test_the_component_for_metrics_lets_prometheus_reach_the_port_that_it_names(
+    kubectl: Path, installed: Render, tmp_path: Path
+) -> None:
+    service = installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True)
+    project = service.copy_with_environment(tmp_path / "project")
+    (components,) = blocks(section(HOW_TO, "Collect metrics"), "yaml")
+    file = project.path / "deploy" / "overlays" / "production" / "kustomization.yaml"
+    file.write_text(f"{file.read_text()}{components}")
+
+    resources = build(kubectl, project, "production")
+    project.run("pytest", "-q", "--noconftest", "tests/test_deploy.py")
+
+    (monitor,) = resources["PodMonitor"]
+    (deployment,) = (
+        each for each in resources["Deployment"] if each["metadata"]["name"] == "app"
+    )
+    (policy,) = (
+        each
+        for each in resources["NetworkPolicy"]
+        if each["metadata"]["name"] == "metrics"
+    )
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    (allowed,) = policy["spec"]["ingress"][0]["ports"]
+    assert ports == {"http": 8000, endpoint["port"]: allowed["port"]}
+    assert endpoint["relabelings"] == [
+        {"targetLabel": "job", "replacement": "my-service"}
+    ]
+    for selector in (monitor["spec"]["selector"], policy["spec"]["podSelector"]):
+        assert selector["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert variables["OTEL_METRICS_EXPORTER"] == "prometheus"
+    validate(policy)
+    validate(deployment)
 
 
 def test_the_manifests_hold_no_secret(resources: Resources, render: Render) -> None:

@@ -39,14 +39,23 @@ ANSWERS = {
         "kubernetes": True,
         "auth": "oidc",
         "jobs": True,
+        "telemetry": True,
     },
-    "nothing": {"example": False, "ci": "none", "kubernetes": False, "auth": "none"},
+    "nothing": {
+        "example": False,
+        "ci": "none",
+        "kubernetes": False,
+        "auth": "none",
+        "jobs": False,
+        "telemetry": False,
+    },
     "only auth and jobs": {
         "example": False,
         "ci": "none",
         "kubernetes": False,
         "auth": "oidc",
         "jobs": True,
+        "telemetry": False,
     },
 }
 
@@ -68,7 +77,9 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
 
     for command in ("ruff check", "ruff format --check", "ty check"):
         project.run(*command.split())
-    with project.serve() as client:
+    port = free_port()
+    spans = ("--spans",) if answers["telemetry"] else ()
+    with project.serve("dev", "--port", str(port), *spans, port=port) as client:
         if answers["auth"] == "oidc":
             printed = project.run("token", "items:read", "items:write").stdout
             assert client.get("/items").status_code == (
@@ -88,6 +99,8 @@ def test_a_rendered_service_passes_its_own_checks_and_serves(
         assert client.get("/docs").status_code == 200
         paths = client.get("/openapi.json").json()["paths"]
         assert ("/items" in paths) == answers["example"]
+    output = (project.path / "output.txt").read_text()
+    assert ("\nGET / 200  " in output) == answers["telemetry"]
 
 
 def test_a_request_runs_through_few_files_of_the_service(
@@ -107,7 +120,7 @@ def test_pages_by_random_columns_hold_every_row_once(installed: Render) -> None:
 def test_the_oldest_dependencies_that_are_allowed_suffice(
     render: Render, tmp_path: Path
 ) -> None:
-    answers = {"kubernetes": True, "auth": "oidc", "jobs": True}
+    answers = {"kubernetes": True, "auth": "oidc", "jobs": True, "telemetry": True}
     project = render(**answers).copy(tmp_path / "project")
 
     project.run("uv", "sync", "--quiet", "--resolution", "lowest-direct")

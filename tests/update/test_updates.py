@@ -258,12 +258,12 @@ def test_jobs_can_be_switched_on_by_an_update_that_says_what_to_run(
 
 
 def test_an_updated_service_passes_its_tests(history: Project, tmp_path: Path) -> None:
-    """The oldest release after a year, updated to the working tree, really run."""
+    """The oldest release after a year, updated to the working tree, really run, and traced."""
     project = start(history, tmp_path / "project", VERSIONS[0])
     work = Work(project)
     a_year(work)
     commit(project)
-    update(project, WORKING_TREE)
+    update(project, WORKING_TREE, "--data=telemetry=true")
 
     assert_clean(project)
     assert work.lost() == []

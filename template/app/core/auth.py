@@ -14,8 +14,8 @@ from starlette.requests import HTTPConnection
 
 from app.core.config import settings
 from app.core.http.routing import FeatureRouter
+from app.core.http.security_scheme import SCHEME, SCHEME_NAME
 from app.core.oidc.access_tokens import AccessTokens, InvalidTokenError, Principal
-from app.core.oidc.document import SCHEME, SCHEME_NAME
 from app.core.oidc.signing_keys import KeysUnavailableError, SigningKeys
 
 __all__ = ["Principal", "PrincipalDep", "ProtectedRouter", "requires"]

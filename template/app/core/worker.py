@@ -9,11 +9,12 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from app.core import health, serve
+from app.core import health
 from app.core.config import settings
 from app.core.jobs import load_jobs
 from app.core.logging import configure_logging
 from app.core.queue.work import work
+from app.core.server import Server
 
 probes = FastAPI(openapi_url=None)
 probes.include_router(health.router)
@@ -33,7 +34,7 @@ class ProbeServer(uvicorn.Server):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class ServerWithWorker(serve.Server):
+class ServerWithWorker(Server):
     """Serves and runs jobs in one process, for development."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
+from app.core.db.compiled_inserts import CompiledInsert, Writer
 from app.core.db.compiled_pages import CompiledPages
 from app.core.db.compiled_reads import CompiledRead, Reader
 from app.core.db.pagination import Keyset, Page
@@ -27,6 +28,7 @@ ORDERS: dict[Sort, Keyset] = {
     "quantity": Keyset(Item.quantity, Item.id),
     "-quantity": Keyset(Item.quantity, Item.id, descending=True),
 }
+ADD = CompiledInsert(Item, ItemRead)
 ONE = CompiledRead(select(Item).where(Item.id == bindparam("id")), ItemRead)
 PAGES = CompiledPages(
     select(Item),
@@ -36,11 +38,8 @@ PAGES = CompiledPages(
 )
 
 
-async def create_item(session: AsyncSession, new: ItemCreate) -> Item:
-    item = Item(**new.model_dump())
-    session.add(item)
-    await session.flush()
-    return item
+async def create_item(writer: Writer, new: ItemCreate) -> ItemRead:
+    return await writer.add(ADD, Item(**new.model_dump()))
 
 
 async def list_items(reader: Reader, query: ItemQuery) -> Page[ItemRead]:

@@ -6,6 +6,8 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 from sqlalchemy import UniqueConstraint, insert, select
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from app.core.application import set_up
@@ -14,6 +16,7 @@ from app.models import IdentityPrimaryKeyMixin
 from tests.conftest import client_of
 
 app = FastAPI()
+kept: list[AsyncSession] = []
 
 
 class Base(DeclarativeBase):
@@ -34,6 +37,19 @@ async def write(session: SessionDep, value: int, *, fail: bool = False) -> None:
     await session.flush()
     if fail:
         raise HTTPException(400)
+
+
+@app.post("/twice/{value}")
+async def write_twice(session: SessionDep, value: int) -> None:
+    number = Number(value=value)
+    session.add(number)
+    await session.commit()
+    number.value += 1
+
+
+@app.post("/unused/session")
+async def keep(session: SessionDep) -> None:
+    kept.append(session)
 
 
 @app.get("/")
@@ -96,3 +112,18 @@ async def test_a_session_for_reading_refuses_to_write(
     assert response.status_code == 500
     assert "depend on SessionDep instead" in caplog.text
     assert (await client.get("/")).json() == []
+
+
+async def test_a_change_after_a_commit_of_the_route_itself_is_committed_too(
+    client: AsyncClient,
+) -> None:
+    await client.post("/twice/1")
+
+    assert (await client.get("/")).json() == [2]
+
+
+async def test_a_session_cannot_be_used_after_its_request(client: AsyncClient) -> None:
+    await client.post("/unused/session")
+
+    with pytest.raises(InvalidRequestError, match="closed"):
+        await kept.pop().scalars(select(Number.value))

@@ -38,8 +38,8 @@ async def two_revisions(
     ini.write_text("[alembic]\nscript_location = %(here)s\npath_separator = os")
     versions = tmp_path / "versions"
     versions.mkdir()
-    (versions / "old.py").write_text("revision, down_revision = 'old', None")
-    (versions / "new.py").write_text("revision, down_revision = 'new', 'old'")
+    (versions / "old.py").write_text("revision = 'old'\ndown_revision = None\n")
+    (versions / "new.py").write_text("revision = 'new'\ndown_revision = 'old'\n")
     monkeypatch.setattr(health, "ALEMBIC_INI", ini)
     health._revisions.cache_clear()
     before = await apply([])

@@ -11,10 +11,11 @@ from fastapi import FastAPI, Header, Response
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import text
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.application import set_up
 from app.core.database import engine
+from app.core.db.compiled_inserts import CompiledInsert
 from app.core.errors import ConflictError
 from app.core.http.idempotency import IdempotencyDep, IdempotencyKeyMixin
 from tests.conftest import client_of
@@ -32,8 +33,30 @@ class Key(IdempotencyKeyMixin, Base):
     __tablename__ = "test_key"
 
 
+class Sale(Base):
+    __tablename__ = "test_sale"
+
+    what: Mapped[str] = mapped_column(primary_key=True)
+
+
+SALE = CompiledInsert(Sale, dict[str, str])
+
+
 class Order(BaseModel):
     what: str
+
+
+@app.post("/sales/{what}")
+async def sell(
+    what: str, idempotency: IdempotencyDep, *, fail: bool = False
+) -> Response:
+    async def run() -> Response:
+        row = await idempotency.writer.add(SALE, Sale(what=what))
+        if fail:
+            raise ConflictError("Not now.")
+        return Response(row["what"], 201)
+
+    return await idempotency.replay_or_run(Key, run)
 
 
 @app.post("/{path}")
@@ -177,3 +200,17 @@ async def test_two_keys_are_refused(client: AsyncClient) -> None:
 
 async def test_a_key_may_have_255_visible_characters(client: AsyncClient) -> None:
     assert (await post(client, key="~" * 255)).status_code == 201
+
+
+async def test_with_a_key_a_compiled_insert_is_committed_together_with_it(
+    client: AsyncClient,
+) -> None:
+    key = {"Idempotency-Key": "k"}
+
+    failed = await client.post("/sales/tea?fail=true", headers=key)
+    answers = [await client.post("/sales/tea", headers=key) for _ in range(2)]
+    without_key = await client.post("/sales/tea")
+
+    assert failed.status_code == 409
+    assert [(a.status_code, a.text) for a in answers] == [(201, "tea")] * 2
+    assert (without_key.status_code, without_key.json()["fields"]) == (409, ["what"])

@@ -1,5 +1,6 @@
 """What the log has, whoever writes it."""
 
+import json
 import os
 import re
 import subprocess
@@ -37,6 +38,29 @@ configure_logging()
 for name in ("app.lamps", "other"):
     for level in ("debug", "info", "warning"):
         getattr(logging.getLogger(name), level)("%s says %s", name, level)
+"""
+
+
+LOG_IN_PRODUCTION = """
+import logging
+from datetime import UTC, datetime
+from asgi_correlation_id import correlation_id
+from app.core.config import settings
+from app.core.logging import configure_logging
+
+# Not by the variable: production may require other settings.
+settings.ENVIRONMENT = "production"
+configure_logging()
+correlation_id.set("r1")
+loop = []
+loop.append(loop)
+log = logging.getLogger("app.lamps")
+log.info("%s\\nlamps \u00fc", 2, extra={"route": "/lamps", "status": 200, "at": {1: 2.5}})
+log.info("odd", extra={"type": datetime, "loop": loop, "text": "\\udcff", "color_message": 1})
+try:
+    raise ValueError("broken")
+except ValueError:
+    log.exception("failed", stack_info=True)
 """
 
 
@@ -79,3 +103,32 @@ def test_the_level_is_a_setting_and_debug_is_for_the_service_alone(
 
     assert re.findall(r"app\.lamps says (\w+)", lines) == ours
     assert re.findall(r"other says (\w+)", lines) == others
+
+
+def test_a_line_in_production_is_json_with_the_fields_of_extra() -> None:
+    result = run(LOG_IN_PRODUCTION, LOG_LEVEL="INFO")
+
+    plain, odd, failed = map(json.loads, result.stderr.splitlines())
+    same = {"logger": "app.lamps", "request_id": "r1"}
+    times = [line.pop("timestamp") for line in (plain, odd, failed)]
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:.]+Z", time) for time in times)
+    assert plain == {
+        **same,
+        "event": "2\nlamps ü",
+        "level": "info",
+        "route": "/lamps",
+        "status": 200,
+        "at": {"1": 2.5},
+    }
+    assert odd == {
+        **same,
+        "event": "odd",
+        "level": "info",
+        "type": "<class 'datetime.datetime'>",
+        "loop": "[[...]]",
+        "text": "\udcff",
+    }
+    assert failed.pop("exception").endswith("ValueError: broken")
+    assert failed.pop("stack").startswith("Stack")
+    assert failed == {**same, "event": "failed", "level": "error"}
+    assert result.stdout == ""

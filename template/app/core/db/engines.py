@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -27,6 +28,8 @@ class EngineOptions:
     slow_statement: float
     pgbouncer: bool
     hide_parameters: bool
+    connection_class: type[asyncpg.Connection] = asyncpg.Connection
+    pool_class: type[FairPool] = FairPool
 
     def connect_args(self, *, pgbouncer: bool, read_only: bool) -> dict[str, Any]:
         """Return what SQLAlchemy connects with, beside the URL."""
@@ -35,12 +38,14 @@ class EngineOptions:
             # no prepared statement is kept, and timeouts come from ALTER ROLE.
             return {
                 "timeout": self.connect_timeout,
+                "connection_class": self.connection_class,
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
             }
         statement_timeout = int(self.statement_timeout * 1000)
         return {
             "timeout": self.connect_timeout,
+            "connection_class": self.connection_class,
             # Later than the server's own timeout, for a server that stopped responding.
             "command_timeout": self.statement_timeout + 1,
             "server_settings": {
@@ -58,7 +63,9 @@ class EngineOptions:
 def make_engine(url: URL, options: EngineOptions) -> AsyncEngine:
     """Return an engine; it connects when a statement first needs it to."""
     arguments = options.connect_args(pgbouncer=options.pgbouncer, read_only=False)
-    return _make_engine(url, options, arguments | {"async_creator_fn": connect})
+    return _make_engine(
+        url, options, arguments | {"async_creator_fn": connect}, name="primary"
+    )
 
 
 def make_replica_engine(
@@ -78,7 +85,7 @@ def make_replica_engine(
     fallback = ReplicaFallback(primary=at_primary)
     arguments = options.connect_args(pgbouncer=False, read_only=True)
     replica = _make_engine(
-        url, options, arguments | {"async_creator_fn": fallback.connect}
+        url, options, arguments | {"async_creator_fn": fallback.connect}, name="replica"
     )
     fallback.watch(replica)
 
@@ -90,12 +97,13 @@ def make_replica_engine(
 
 
 def _make_engine(
-    url: URL, options: EngineOptions, connect_args: dict[str, Any]
+    url: URL, options: EngineOptions, connect_args: dict[str, Any], *, name: str
 ) -> AsyncEngine:
     engine = create_async_engine(
         url,
         hide_parameters=options.hide_parameters,
-        poolclass=FairPool,
+        poolclass=options.pool_class,
+        pool_logging_name=name,
         pool_size=options.pool_size,
         max_overflow=options.max_overflow,
         pool_timeout=options.pool_timeout,

@@ -12,6 +12,7 @@ from starlette.routing import compile_path
 
 from app.core.errors import ServiceError
 from app.core.http.problems import Problem, body_too_large
+from app.core.http.route_index import routes_of
 
 MAX_ERRORS = 20
 MAX_LENGTH = 200
@@ -64,7 +65,7 @@ def _methods(request: Request) -> set[str]:
     """Return all methods of a path: the framework lists those of one route only."""
     return {
         method
-        for route in iter_route_contexts(request.app.routes)
+        for route in iter_route_contexts(routes_of(request.scope))
         if route.path and compile_path(route.path)[0].match(request.url.path)
         for method in route.methods or ()
     }

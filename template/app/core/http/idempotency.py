@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database import SessionDep
+from app.core.database import SessionDep, WriterDep
+from app.core.db.compiled_inserts import SessionWriter, Writer
 from app.core.errors import ConflictError, InvalidError
 
 
@@ -33,9 +34,12 @@ class Idempotency:
     """Runs a request once; replays the stored response when it is repeated."""
 
     def __init__(
-        self, request: Request, session: AsyncSession, key: str | None
+        self, request: Request, session: AsyncSession, writer: Writer, key: str | None
     ) -> None:
         self._request, self._session, self._key = request, session, key
+        # Runs compiled inserts: in the transaction of the key, or without one each in its
+        # own.
+        self.writer = writer if key is None else SessionWriter(session)
 
     async def replay_or_run(
         self,
@@ -88,6 +92,7 @@ class Idempotency:
 async def _idempotency(
     request: Request,
     session: SessionDep,
+    writer: WriterDep,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -99,7 +104,7 @@ async def _idempotency(
         ),
     ] = None,
 ) -> Idempotency:
-    return Idempotency(request, session, idempotency_key)
+    return Idempotency(request, session, writer, idempotency_key)
 
 
 IdempotencyDep = Annotated[Idempotency, Depends(_idempotency)]

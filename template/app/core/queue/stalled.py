@@ -4,8 +4,10 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from procrastinate import App
+from procrastinate import App, exceptions
+from procrastinate.jobs import Job as StoredJob
 from procrastinate.jobs import Status
+from psycopg.errors import RaiseException
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -37,19 +39,27 @@ async def rescue_jobs(queue: App) -> None:
 
 
 async def _rescue_stalled_jobs(queue: App) -> None:
-    manager = queue.job_manager
-    for stalled in await manager.get_stalled_jobs(
+    for stalled in await queue.job_manager.get_stalled_jobs(
         seconds_since_heartbeat=STALLED_SECONDS
     ):
-        if not (job := declared.get(stalled.task_name)):
-            continue  # One of another release, which knows how often to try.
-        attempt = stalled.attempts + 1
-        about = {"job": job.name, "job_id": stalled.id, "attempt": attempt}
-        assert stalled.id is not None
-        if attempt >= job.attempts:
-            await manager.finish_job(stalled, status=Status.FAILED, delete_job=False)
-            logger.error("job given up: its worker died", extra=about)
-        else:
-            await free_queueing_lock(stalled.id)
-            await manager.retry_job(stalled)
-            logger.warning("job runs again: its worker died", extra=about)
+        # One of another release is left to that, which knows how often to try.
+        if job := declared.get(stalled.task_name):
+            try:
+                await _rescue(queue, stalled, job.attempts)
+            except exceptions.ConnectorException as error:
+                # It has ended meanwhile: its worker was only slow.
+                if not isinstance(error.__cause__, RaiseException):
+                    raise
+
+
+async def _rescue(queue: App, stalled: StoredJob, attempts: int) -> None:
+    assert stalled.id is not None
+    manager, attempt = queue.job_manager, stalled.attempts + 1
+    about = {"job": stalled.task_name, "job_id": stalled.id, "attempt": attempt}
+    if attempt >= attempts:
+        await manager.finish_job(stalled, status=Status.FAILED, delete_job=False)
+        logger.error("job given up: its worker died", extra=about)
+    else:
+        await free_queueing_lock(stalled.id)
+        await manager.retry_job(stalled)
+        logger.warning("job runs again: its worker died", extra=about)

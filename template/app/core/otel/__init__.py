@@ -1,0 +1,1 @@
+"""Traces and metrics, which OpenTelemetry sends where its own variables say."""

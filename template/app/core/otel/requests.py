@@ -1,0 +1,57 @@
+"""Spans of requests: FastAPI's own, without anything that a client has sent."""
+
+from collections.abc import Container
+
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import metrics, trace
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.core.db.failures import driver_error, sqlstate
+
+retries = metrics.get_meter("app").create_counter(
+    "app.request.retries",
+    unit="{retry}",
+    description="Requests that ran again after a failure of the database.",
+)
+
+
+def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
+    """Let an application make spans and metrics of requests, but for some paths.
+
+    Its spans have the request's id, which is in every problem document.
+    """
+    config: TelemetryConfig = {
+        # FastAPI's own set-up delays the exit while the collector does not respond.
+        "auto_configure": False,
+        # Spans of dependencies and of validation double the cost of a request.
+        "operation_spans": False,
+        # They have the text of exceptions, and with it values.
+        "logs": False,
+        "exclude": lambda scope: scope["path"] in exclude,
+    }
+    # It is an argument of FastAPI(), but main.py is for the team to edit.
+    app._telemetry.update(config)
+    build = app.build_middleware_stack
+    app.build_middleware_stack = lambda: RequestIds(build())
+
+
+class RequestIds:
+    """Writes the id of each request to its span."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        span = trace.get_current_span()
+        if span.is_recording() and (request_id := correlation_id.get()):
+            span.set_attribute("app.request_id", request_id)
+        await self.app(scope, receive, send)
+
+
+def record_retry(error: Exception) -> None:
+    """Count a request that runs again, and note it in its span."""
+    reason = {"error.type": sqlstate(error) or type(driver_error(error)).__qualname__}
+    retries.add(1, reason)
+    trace.get_current_span().add_event("retry", reason)

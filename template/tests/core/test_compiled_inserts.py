@@ -1,0 +1,438 @@
+"""Compiled inserts: what they store, what they refuse, and how they fail."""
+
+import enum
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import BaseModel
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    Enum,
+    Float,
+    ForeignKey,
+    Numeric,
+    Text,
+    TypeDecorator,
+    event,
+    func,
+    inspect,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    Session,
+    column_property,
+    mapped_column,
+    relationship,
+    validates,
+)
+
+from app.core.application import set_up
+from app.core.database import WriterDep, async_session_factory, engine, writer
+from app.core.db.compiled_inserts import AutocommitWriter, CompiledInsert, SessionWriter
+from app.models import UUIDPrimaryKeyMixin, VersionMixin
+from tests.conftest import client_of
+
+Fields = dict[str, Any]
+made: list[int] = []
+
+
+class Color(enum.Enum):
+    RED = "r"
+    GREEN = "g"
+
+
+class Reversed(TypeDecorator[str]):
+    """Stored the other way around."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return value and value[::-1]
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return value and value[::-1]
+
+
+class Base(DeclarativeBase):
+    """Apart from the service's own tables."""
+
+
+class Shelf(Base):
+    __tablename__ = "insert_shelf"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Thing(UUIDPrimaryKeyMixin, VersionMixin, Base):
+    __tablename__ = "insert_thing"
+    __table_args__ = (CheckConstraint("price >= 0", name="price"),)
+
+    name: Mapped[str] = mapped_column(unique=True)
+    secret: Mapped[str | None] = mapped_column("hidden", Reversed)
+    color: Mapped[Color] = mapped_column(Enum(Color), default=Color.GREEN)
+    price: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=Decimal("1.50"))
+    tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    document: Mapped[Any] = mapped_column(JSONB, nullable=True)
+    weight: Mapped[float | None] = mapped_column(Float, default=func.abs(-2.5))
+    place: Mapped[str] = mapped_column(server_default="cellar")
+    double: Mapped[Decimal] = mapped_column(Numeric, Computed("price * 2"))
+    shelf_id: Mapped[int | None] = mapped_column(ForeignKey("insert_shelf.id"))
+    shelf: Mapped[Shelf | None] = relationship(lazy="raise")
+    parts: Mapped[list["Part"]] = relationship(lazy="raise")
+
+    @hybrid_property
+    def loud(self) -> str:
+        return self.name.upper()
+
+    @loud.inplace.expression
+    @classmethod
+    def _loud(cls) -> Any:
+        return func.upper(cls.name, type_=Text)
+
+    @validates("name")
+    def _without_spaces(self, _: str, name: str) -> str:
+        if not name:
+            raise ValueError("a name is needed")
+        return name.strip()
+
+
+class Part(Base):
+    __tablename__ = "insert_part"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    thing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("insert_thing.id"))
+
+
+class Fatal(Base):
+    """Loses its connection while a row is inserted."""
+
+    __tablename__ = "insert_fatal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    end: Mapped[str] = mapped_column(
+        server_default=func.pg_terminate_backend(func.pg_backend_pid())
+    )
+
+    def __init__(self) -> None:
+        made.append(len(made))
+
+
+class Loud(BaseModel):
+    loud: str
+    secret: str
+
+
+THING = CompiledInsert(Thing, Fields)
+LOUD = CompiledInsert(Thing, Loud)
+PART = CompiledInsert(Part, Fields)
+FATAL = CompiledInsert(Fatal, Fields)
+
+app = FastAPI()
+
+
+@app.post("/things")
+async def add_thing(writer: WriterDep, new: Fields) -> Fields:
+    return await writer.add(THING, Thing(**new))
+
+
+@app.post("/fatal")
+async def add_fatal(writer: WriterDep) -> None:
+    await writer.add(FATAL, Fatal())
+
+
+set_up(app)
+
+
+@pytest.fixture
+async def tables(connection: AsyncConnection) -> None:
+    await connection.run_sync(Base.metadata.create_all)
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
+    """A client whose requests commit."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with client_of(app) as client:
+        yield client
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"color": Color.RED, "price": Decimal(7), "secret": "abc", "tags": ["a", "b"]},
+        {"color": None, "price": None, "secret": None, "place": None, "weight": None},
+        {"place": "attic", "weight": 0.5, "document": {"a": [1, None]}},
+        {"document": None, "created_at": datetime(2026, 1, 2, tzinfo=UTC)},
+        {"id": uuid.UUID(int=7), "version": 5},
+    ],
+    ids=["only-required", "types", "null", "server-side", "json-null", "own-key"],
+)
+async def test_a_row_is_what_a_session_would_have_stored(
+    session: AsyncSession, tables: None, values: Fields
+) -> None:
+    names = [attribute.key for attribute in inspect(Thing).column_attrs]
+    stored = Thing(name=" Lamp ", **values)
+    session.add(stored)
+    await session.flush()
+    await session.refresh(stored)
+    expected = {name: getattr(stored, name) for name in names}
+    await session.delete(stored)
+    await session.flush()
+
+    row = await writer.add(THING, Thing(name=" Lamp ", **values))
+    read = await session.get_one(Thing, row["id"])
+
+    assert row == {name: getattr(read, name) for name in names}
+    if "id" not in values:
+        del row["id"], expected["id"]
+    assert row == expected
+    assert row["name"] == "Lamp"
+    assert {name: type(value) for name, value in row.items()} == {
+        name: type(value) for name, value in expected.items()
+    }
+
+
+async def test_a_row_has_the_fields_of_its_type(tables: None) -> None:
+    row = await writer.add(LOUD, Thing(name="Lamp", secret="abc"))
+
+    assert row == Loud(loud="LAMP", secret="abc")
+
+
+async def test_a_validator_of_the_model_refuses_a_value(tables: None) -> None:
+    with pytest.raises(ValueError, match="a name is needed"):
+        await writer.add(THING, Thing(name=""))
+
+
+async def test_a_row_is_part_of_the_test_transaction(
+    session: AsyncSession, tables: None
+) -> None:
+    await writer.add(THING, Thing(name="Lamp"))
+    with pytest.raises(Exception, match="price"):
+        await writer.add(THING, Thing(name="Chair", price=-1))
+
+    assert (await session.scalars(select(Thing.name))).all() == ["Lamp"]
+
+
+async def test_a_row_is_committed_before_the_response(client: AsyncClient) -> None:
+    response = await client.post("/things", json={"name": "Lamp"})
+
+    async with engine.connect() as connection:
+        names = (await connection.scalars(select(Thing.name))).all()
+    assert response.json()["version"] == 1
+    assert names == ["Lamp"]
+
+
+async def test_a_constraint_is_a_problem_as_through_a_session(
+    client: AsyncClient,
+) -> None:
+    responses = [
+        await client.post("/things", json={"name": "Lamp", **new})
+        for new in ({}, {}, {"name": "Chair", "price": -1}, {"shelf_id": 7})
+    ]
+
+    assert [response.status_code for response in responses] == [200, 409, 422, 409]
+    assert responses[1].json()["fields"] == ["name"]
+
+
+async def test_a_write_whose_connection_is_lost_is_not_repeated(
+    client: AsyncClient,
+) -> None:
+    made.clear()
+
+    response = await client.post("/fatal")
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert made == [0]
+
+
+async def test_a_slow_insert_is_logged_without_its_values(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await AutocommitWriter(engine, slow_statement=0).add(THING, Thing(name="s3cret"))
+
+    (slow,) = (vars(r) for r in caplog.records if r.msg == "slow statement")
+    assert slow["sql"].startswith("INSERT INTO insert_thing")
+    assert "s3cret" not in str(slow)
+
+
+async def test_in_a_session_a_row_is_part_of_its_transaction(
+    client: AsyncClient,
+) -> None:
+    async with async_session_factory() as session:
+        row = await SessionWriter(session).add(THING, Thing(name=" Lamp "))
+        await session.rollback()
+    alone = await writer.add(THING, Thing(name=" Lamp "))
+
+    differing = {"id", "created_at", "updated_at"}
+    assert {k: v for k, v in row.items() if k not in differing} == {
+        k: v for k, v in alone.items() if k not in differing
+    }
+
+
+class OtherBase(DeclarativeBase):
+    """For models that cannot be inserted, without tables."""
+
+
+class Key(OtherBase):
+    __abstract__ = True
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Audited(Key):
+    __tablename__ = "audited"
+
+
+@event.listens_for(Audited, "before_insert")
+def write_down(*_: object) -> None:
+    """Stand for an entry of an audit log."""
+
+
+class Animal(Key):
+    __tablename__ = "animal"
+    __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012
+
+    kind: Mapped[str]
+
+
+class Dog(Animal):
+    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
+
+
+def first_letter(context: Any) -> str:
+    return context.get_current_parameters()["name"][0]
+
+
+class Dependent(Key):
+    __tablename__ = "dependent"
+
+    name: Mapped[str]
+    initial: Mapped[str] = mapped_column(default=first_letter)
+
+
+class Dataclass(MappedAsDataclass, OtherBase):
+    __tablename__ = "dataclass"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    number: Mapped[int] = mapped_column(default=7)
+
+
+class Counted(Key):
+    __tablename__ = "counted"
+
+    others: Mapped[int] = column_property(
+        select(func.count()).select_from(Audited.__table__).scalar_subquery()
+    )
+
+
+class Joined(OtherBase):
+    __table__ = Audited.__table__.join(
+        Dependent.__table__, Audited.__table__.c.id == Dependent.__table__.c.id
+    )
+    id: Mapped[int] = column_property(Audited.__table__.c.id, Dependent.__table__.c.id)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (Audited, "has a listener to before_insert"),
+        (Animal, "shares its table by inheritance"),
+        (Dog, "shares its table by inheritance"),
+        (Dependent, "default of dependent.initial has a parameter"),
+        (Dataclass, "is a dataclass"),
+        (Counted, "'others' is a query of its own"),
+        (Joined, "is not mapped to a table"),
+        (Audited.__table__, "is no model"),
+        (Color, "is no model"),
+    ],
+)
+def test_a_model_that_only_a_session_can_insert_is_refused(
+    model: Any, reason: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=reason):
+        CompiledInsert(model, Fields)
+
+
+@pytest.mark.parametrize(
+    ("instance", "reason"),
+    [
+        (lambda: Thing(name="a", parts=[Part()]), "parts would have to be saved"),
+        (lambda: Thing(name="a", shelf=Shelf()), "shelf would have to be saved"),
+        (lambda: Thing(name="a", weight=func.random()), "weight is an SQL expression"),
+        (lambda: Thing(name="a", weight=literal(1)), "weight is an SQL expression"),
+        (lambda: Part(id=1), "Expected a new Thing"),
+    ],
+    ids=["children", "parent", "function", "literal", "other-model"],
+)
+async def test_an_instance_that_only_a_session_can_insert_is_refused(
+    tables: None, instance: Callable[[], Any], reason: str
+) -> None:
+    with pytest.raises(TypeError, match=reason):
+        await writer.add(THING, instance())
+
+
+async def test_an_instance_of_a_session_is_refused(
+    session: AsyncSession, tables: None
+) -> None:
+    thing = Thing(name="Lamp")
+    session.add(thing)
+
+    with pytest.raises(TypeError, match="in no session"):
+        await writer.add(THING, thing)
+
+
+async def test_a_listener_that_is_added_later_stops_compiled_inserts(
+    tables: None,
+) -> None:
+    event.listen(Thing, "after_insert", write_down)
+    try:
+        with pytest.raises(ValueError, match="has a listener"):
+            await writer.add(THING, Thing(name="Lamp"))
+    finally:
+        event.remove(Thing, "after_insert", write_down)
+
+    assert await writer.add(THING, Thing(name="Lamp"))
+
+
+@pytest.mark.parametrize(
+    "name", ["before_flush", "after_begin", "before_commit", "pending_to_persistent"]
+)
+async def test_a_listener_of_sessions_stops_compiled_inserts(
+    tables: None, name: str
+) -> None:
+    event.listen(Session, name, write_down)
+    try:
+        with pytest.raises(RuntimeError, match=f"a listener to '{name}'"):
+            await writer.add(THING, Thing(name="Lamp"))
+    finally:
+        event.remove(Session, name, write_down)
+
+    assert await writer.add(THING, Thing(name="Lamp"))
+
+
+async def test_a_key_that_postgresql_generates_is_in_the_row(tables: None) -> None:
+    thing = await writer.add(THING, Thing(name="Lamp"))
+
+    rows = [await writer.add(PART, Part(thing_id=thing["id"])) for _ in range(2)]
+
+    assert [row["id"] for row in rows] == [1, 2]

@@ -1,0 +1,82 @@
+"""The revisions of a release, read as Alembic reads them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from app.core.db.revisions import Revisions, read_revisions
+
+ROOT = Path(__file__).parents[2]
+OLD = '"""Start."""\n\nrevision = "a"\ndown_revision = None\ndepends_on = None\n'
+
+
+def history(directory: Path, *, settings: str = "", **revisions: str) -> Path:
+    """Write revisions, and return the path of their `alembic.ini`."""
+    (directory / "versions").mkdir()
+    ini = directory / "alembic.ini"
+    location = "script_location = %(here)s\nfile_template = %%(slug)s"
+    ini.write_text(f"[alembic]\n{location}\npath_separator = os\n{settings}")
+    for name, text in revisions.items():
+        (directory / "versions" / f"{name}.py").write_text(text)
+    return ini
+
+
+@pytest.mark.parametrize(
+    "revisions",
+    [
+        {},
+        {"a": OLD},
+        {"a": OLD, "b": "revision: str = 'b'\ndown_revision: str | None = 'a'\n"},
+        {
+            "a": OLD,
+            "b": 'revision = "b"\ndown_revision = "a"\n',
+            "c": 'revision = "c"\ndown_revision = "a"\n',
+        },
+        {
+            "a": OLD,
+            "b": 'revision = "b"\ndown_revision = "a"\n',
+            "c": 'revision = "c"\ndown_revision = "a"\n',
+            "d": 'revision = "d"\ndown_revision = (\n    "b",\n    "c",\n)\n',
+        },
+        {"a": OLD, "b": "revision, down_revision = 'b', 'a'\n"},
+        {"a": OLD, "b": "revision = 'b' + ''\ndown_revision = 'a'\n"},
+        {"a": OLD, "__init__": "", "b": "down_revision = 'a'\nrevision = 'b'\n"},
+    ],
+    ids=["none", "one", "typed", "two-heads", "merged", "odd", "computed", "reversed"],
+)
+def test_the_revisions_are_those_that_alembic_finds(
+    tmp_path: Path, revisions: dict[str, str]
+) -> None:
+    ini = history(tmp_path, **revisions)
+    scripts = ScriptDirectory.from_config(Config(ini))
+
+    assert read_revisions(ini) == Revisions(
+        frozenset(scripts.get_heads()),
+        frozenset(script.revision for script in scripts.walk_revisions()),
+    )
+
+
+def test_revisions_elsewhere_are_found(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.py").write_text(OLD)
+    ini = history(tmp_path, settings="version_locations = %(here)s/elsewhere")
+
+    assert read_revisions(ini) == Revisions(frozenset("a"), frozenset("a"))
+
+
+def test_a_service_answers_without_what_only_its_commands_need() -> None:
+    program = "import sys, app.core.health as h; h._revisions(); print(*sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import app.main; {program}"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+
+    assert not {"alembic", "mako"} & set(loaded)
