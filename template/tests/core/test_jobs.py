@@ -231,6 +231,27 @@ def test_a_job_that_could_not_run_is_refused_where_it_is_declared() -> None:
         job(name="test.sync")(not_async)  # ty: ignore[invalid-argument-type]
 
 
+def test_a_schedule_that_could_not_be_kept_is_refused_where_it_is_declared() -> None:
+    async def report(run: Run) -> None: ...
+
+    async def resize(run: Run, size: int) -> None: ...
+
+    with pytest.raises(ValueError, match="'daily' of test.report is no cron"):
+        job(name="test.report", every="daily")(report)
+    with pytest.raises(TypeError, match="size"):
+        job(name="test.resize", every="0 3 * * *")(resize)
+    assert not {"test.report", "test.resize"} & {*declared}
+
+
+async def test_a_time_without_a_time_zone_is_refused(session: AsyncSession) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        await enqueue(
+            session,
+            greet.call(ANN),
+            schedule_at=datetime.now(),  # noqa: DTZ005
+        )
+
+
 def test_the_service_itself_loads_neither_the_library_nor_its_driver() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", LOADED],

@@ -1,14 +1,20 @@
 """A worker, on the queue of a database."""
 
 import asyncio
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from procrastinate.jobs import Job as StoredJob
 from procrastinate.manager import JobManager
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core import failed_jobs
 from app.core.config import settings
@@ -18,6 +24,7 @@ from app.core.jobs import Run, declared, enqueue, job
 from app.core.queue import stalled, tasks, work
 from app.core.queue.connector import connection_parameters
 
+ROOT = Path(__file__).parents[2]
 JOBS = text("SELECT task_name, status, attempts FROM procrastinate_jobs ORDER BY id")
 runs: list[str] = []
 started, finish = asyncio.Event(), asyncio.Event()
@@ -114,6 +121,51 @@ async def test_a_job_that_raises_runs_again_until_it_is_given_up() -> None:
         f"{id} is deleted"
     ]
     assert await stored_jobs() == []
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+async def test_a_job_that_raises_what_is_no_exception_is_given_up_too(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    @job(name="test.fail", attempts=2)
+    async def fail(run: Run) -> None:
+        raise error
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, fail.call())
+    async with working():
+        await until_stored(("test.fail", "failed", 2))
+    messages = [record.message for record in caplog.records]
+    assert messages.count("job failed") == messages.count("job given up") == 1
+
+
+async def test_a_worker_goes_on_while_its_jobs_hold_every_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = asyncio.Event()
+
+    def begin() -> None:
+        looked.set()
+        raise PoolTimeoutError
+
+    @job(name="test.note")
+    async def note(run: Run) -> None:
+        started.set()
+        await finish.wait()
+        runs.append(str(run.attempt))
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, note.call())
+    async with working(grace=0):
+        await started.wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(stalled, "engine", SimpleNamespace(begin=begin))
+            for _ in range(2):
+                looked.clear()
+                await looked.wait()
+        finish.set()
+        await until_stored()
+    assert runs == ["1"]
 
 
 async def test_a_job_that_fails_runs_again_beside_one_with_its_queueing_lock() -> None:
@@ -225,7 +277,7 @@ async def test_a_job_that_has_ended_before_it_is_rescued_is_left_alone(
 
 async def test_two_workers_run_a_periodic_job_once_each_time() -> None:
     @job(name="test.tick", every="* * * * * *")
-    async def tick(run: Run, timestamp: int) -> None:
+    async def tick(run: Run, timestamp: int = 0) -> None:
         runs.append(str(timestamp))
 
     async with working(), working():
@@ -255,6 +307,24 @@ async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
             await enqueue(session, note.call("after"))
         # Perhaps twice, if the first time was not noted.
         await until(lambda: "after" in runs)
+
+
+def test_a_worker_whose_port_is_in_use_says_so_and_runs_no_job() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        worker = subprocess.run(
+            [sys.executable, "-m", "app.core.worker", "--port", port],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    log = worker.stdout + worker.stderr
+    assert worker.returncode != 0
+    assert "Address already in use" in log
+    assert "worker starts" not in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(

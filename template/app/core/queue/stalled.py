@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from procrastinate import App, exceptions
 from procrastinate.jobs import Job as StoredJob
 from procrastinate.jobs import Status
 from psycopg.errors import RaiseException
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.database import engine
 from app.core.jobs import declared
@@ -27,10 +29,13 @@ async def rescue_jobs(queue: App) -> None:
     """Look for such jobs again and again."""
     while True:
         await asyncio.sleep(RESCUE_SECONDS)
-        async with engine.begin() as connection:
-            # One worker at a time: another's list may name a job that runs again by now.
-            if await connection.scalar(LOCK):
-                await _rescue_stalled_jobs(queue)
+        # Without a connection from the pool, for example while jobs hold them all, the next
+        # look will do: an error here would interrupt the jobs of this worker.
+        with suppress(PoolTimeoutError):
+            async with engine.begin() as connection:
+                # One worker at a time: another's list may name a job that runs again.
+                if await connection.scalar(LOCK):
+                    await _rescue_stalled_jobs(queue)
 
 
 async def _rescue_stalled_jobs(queue: App) -> None:
