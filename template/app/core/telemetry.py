@@ -12,10 +12,11 @@ from opentelemetry import propagate
 
 from app.core.config import settings
 from app.core.database import engine, read_engine
+from app.core.db.pool import FairPool
 from app.core.otel.environment import is_wanted, warn_of_unsupported
 from app.core.otel.logs import OncePerMinute, TraceIds
 from app.core.otel.loop_lag import watch_loop
-from app.core.otel.pools import measure_connecting, observe
+from app.core.otel.pools import MeasuredPool, measure_connecting, observe
 from app.core.otel.requests import trace_requests
 
 
@@ -27,6 +28,9 @@ def add_telemetry(app: FastAPI, *, exclude: Container[str | None]) -> None:
     warn_of_unsupported()
     if not is_wanted():
         return
+    # SQLAlchemy logs under the name of the pool's class.
+    level = logging.getLogger(FairPool.__module__).level
+    logging.getLogger(MeasuredPool.__module__).setLevel(level)
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceIds())
         handler.addFilter(OncePerMinute())

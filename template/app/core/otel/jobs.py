@@ -1,14 +1,17 @@
 """Spans and durations of jobs, and the jobs that wait or were given up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import wraps
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.otel.environment import is_wanted
@@ -18,6 +21,8 @@ INTERVAL_SECONDS = 15
 # Of jobs, which take longer than requests.
 BOUNDARIES = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800]
 TRACEPARENT = "traceparent"
+# The name under which it is stored, beside the arguments of a job.
+TRACE = "_trace"
 WAITING = text("""
     SELECT
         task_name,
@@ -58,6 +63,16 @@ failed = meter.create_gauge(
 )
 
 
+class Named(Protocol):
+    """A job."""
+
+    name: str
+
+
+J = TypeVar("J", bound=Named)
+Method = Callable[[J, int, int, Mapping[str, Any]], Awaitable[None]]
+
+
 def current_trace() -> str | None:
     """Return the current trace, to be stored with a job, without what else it carries."""
     carrier: dict[str, str] = {}
@@ -65,31 +80,33 @@ def current_trace() -> str | None:
     return carrier.get(TRACEPARENT)
 
 
-def measured(
-    name: str, run: Callable[..., Awaitable[None]], *, trace_key: str, request_key: str
-) -> Callable[..., Awaitable[None]]:
-    """Let a job have a span, which is linked to the request that enqueued it."""
+def measured(*, request_key: str) -> Callable[[Method[J]], Method[J]]:
+    """Let each run of a job have a span, linked to the request that enqueued it."""
+    return lambda run: _measured(run, request_key)
 
-    async def measure(context: Any, /, **stored: Any) -> None:
-        about: Attributes = {"app.job.name": name}
-        on_span = {**about, "app.job.id": context.job.id}
+
+def _measured(run: Method[J], request_key: str) -> Method[J]:
+    @wraps(run)
+    async def measure(job: J, id: int, attempt: int, stored: Mapping[str, Any]) -> None:
+        about: Attributes = {"app.job.name": job.name}
+        on_span = {**about, "app.job.id": id, "app.job.attempt": attempt}
         if request_id := stored.get(request_key):
             on_span["app.request_id"] = request_id
         start = perf_counter()
         with tracer.start_as_current_span(
-            name,
+            job.name,
             kind=SpanKind.CONSUMER,
-            links=_links(stored.get(trace_key)),
+            links=_links(stored.get(TRACE)),
             attributes=on_span,
             # Their texts have values.
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
             try:
-                await run(context, **stored)
+                await run(job, id, attempt, stored)
             except BaseException as error:
                 about["error.type"] = type(error).__qualname__
-                span.set_attribute("error.type", type(error).__qualname__)
+                span.set_attributes(about)
                 span.set_status(StatusCode.ERROR)
                 raise
             finally:
@@ -104,18 +121,29 @@ def _links(traceparent: str | None) -> list[Link]:
     return [Link(origin)] if origin.is_valid else []
 
 
-async def watch_jobs(engine: AsyncEngine, names: Collection[str]) -> None:
-    """Report how many jobs of these names wait or were given up, until canceled.
+@asynccontextmanager
+async def watching_jobs(
+    engine: AsyncEngine, names: Collection[str]
+) -> AsyncGenerator[None]:
+    """Report how many jobs of these names wait or were given up; each worker does."""
+    watch = asyncio.create_task(_watch(engine, names))
+    yield
+    watch.cancel()
 
-    Each worker reports the same. Raises what the database does.
-    """
+
+async def _watch(engine: AsyncEngine, names: Collection[str]) -> None:
     while is_wanted():
-        async with engine.connect() as connection:
-            rows = {
-                name: numbers for name, *numbers in await connection.execute(WAITING)
-            }
-        for name in names:
-            numbers = rows.get(name, (0, 0, 0))
-            for gauge, number in zip((due, oldest_due, failed), numbers, strict=True):
-                gauge.set(float(number), {"app.job.name": name})
+        # While the database is lost, the worker says so.
+        with suppress(OSError, SQLAlchemyError):
+            await _report(engine, names)
         await asyncio.sleep(INTERVAL_SECONDS)
+
+
+async def _report(engine: AsyncEngine, names: Collection[str]) -> None:
+    async with engine.connect() as connection:
+        rows = await connection.execute(WAITING)
+    found = {name: numbers for name, *numbers in rows}
+    for name in names:
+        numbers = found.get(name, (0, 0, 0))
+        for gauge, number in zip((due, oldest_due, failed), numbers, strict=True):
+            gauge.set(float(number), {"app.job.name": name})

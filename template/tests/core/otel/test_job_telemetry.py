@@ -66,7 +66,7 @@ async def test_a_job_has_a_span_that_is_linked_to_its_request_and_shows_no_value
             for name in (NOTE, FAIL):
                 await enqueue(session, declared[name].call("s3cret"))
 
-    async with working():
+    async with working(), jobs.watching_jobs(engine, declared):
         await until(lambda: sent.value("app.job.failed", app_job_name=FAIL) == 1)
         await until(lambda: sent.count("app.job.duration", app_job_name=NOTE) == 1)
 
@@ -93,10 +93,8 @@ async def test_the_jobs_that_are_due_are_counted_until_they_are_done(
         )
     numbers = ("app.job.due", "app.job.oldest_due")
 
-    watch = asyncio.create_task(jobs.watch_jobs(engine, declared))
-    await until(lambda: sent.value("app.job.due") == 1)
-    assert 60 <= sent.value("app.job.oldest_due") < 90
-    async with working():
-        await until(lambda: [sent.value(each) for each in numbers] == [0, 0])
-
-    watch.cancel()
+    async with jobs.watching_jobs(engine, declared):
+        await until(lambda: sent.value("app.job.due") == 1)
+        assert 60 <= sent.value("app.job.oldest_due") < 90
+        async with working():
+            await until(lambda: [sent.value(each) for each in numbers] == [0, 0])

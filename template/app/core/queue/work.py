@@ -10,9 +10,6 @@ from app.core.config import settings
 from app.core.database import engine
 from app.core.db.failures import driver_error
 from app.core.jobs import declared
-# {% if telemetry %}
-from app.core.otel.jobs import watch_jobs
-# {% endif %}
 from app.core.queue.stalled import STALLED_SECONDS, rescue_jobs
 from app.core.queue.tasks import make_queue
 
@@ -73,9 +70,6 @@ async def _session(queue: App, grace: float) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(_run_jobs(queue, grace))
             group.create_task(rescue_jobs(queue))
-# {% if telemetry %}
-            group.create_task(watch_jobs(engine, declared))
-# {% endif %}
     finally:
         await queue.close_async()
 

@@ -9,12 +9,7 @@ from procrastinate.jobs import Job as StoredJob
 from sqlalchemy import text
 
 from app.core.database import engine
-# {% if telemetry %}
-from app.core.jobs import REQUEST_ID, TRACE, Job, declared
-from app.core.otel.jobs import measured
-# {% else %}
 from app.core.jobs import Job, declared
-# {% endif %}
 from app.core.queue.connector import Connector
 
 FREE_QUEUEING_LOCK = text(
@@ -56,12 +51,7 @@ def make_queue(on_failure: Callable[[], None]) -> App:
         declare = queue.task(
             name=job.name, queue=job.name, retry=_Retry(job.attempts), pass_context=True
         )
-# {% if telemetry %}
-        run = measured(job.name, _runs(job), trace_key=TRACE, request_key=REQUEST_ID)
-        task = declare(run)
-# {% else %}
         task = declare(_runs(job))
-# {% endif %}
         if job.every:
             queue.periodic(cron=job.every)(task)
     return queue

@@ -42,9 +42,6 @@ def configure_logging() -> None:
             "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else warning},
             # SQLAlchemy logs under the name of the pool's class, which is ours.
             "app.core.db.pool": {"level": warning},
-# {% if telemetry %}
-            "app.core.otel.pools": {"level": warning},
-# {% endif %}
             # They announce what is not news to anybody.
             "alembic.runtime.plugins": {"level": warning},
             "watchfiles": {"level": warning},
