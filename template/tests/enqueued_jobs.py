@@ -13,6 +13,9 @@ DUE = text("""
     ORDER BY priority DESC, id
 """)
 ALL = text("SELECT task_name, args FROM procrastinate_jobs ORDER BY id")
+START = text("""
+    UPDATE procrastinate_jobs SET status = 'doing', queueing_lock = NULL WHERE id = :id
+""")
 DONE = text("DELETE FROM procrastinate_jobs WHERE id = :id")
 
 
@@ -30,12 +33,13 @@ class EnqueuedJobs:
         done = 0
         while found := (await self._connection.execute(DUE)).first():
             id, name, stored, attempts = found
+            await self._connection.execute(START, {"id": id})
             await declared[name].run(id, attempts + 1, stored)
             await self._connection.execute(DONE, {"id": id})
             done += 1
         return done
 
     async def calls(self) -> list[Call]:
-        """Return the jobs that wait, also those that are not due yet, oldest first."""
+        """Return the jobs that did not run, also those that are not due, oldest first."""
         rows: Any = await self._connection.execute(ALL)
         return [declared[name].stored_call(stored) for name, stored in rows]

@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asgi_correlation_id import correlation_id
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from structlog.stdlib import ProcessorFormatter
@@ -92,6 +93,41 @@ async def test_a_commit_stores_the_job_and_its_arguments(
     assert await enqueued() == [greet.call(person=ANN, words="Hi")]
 
 
+async def test_an_argument_that_would_change_when_it_is_stored_is_refused(
+    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @job(name="test.hide")
+    async def hide(_: Run, secret: SecretStr) -> None: ...
+
+    monkeypatch.delitem(declared, "test.hide")
+
+    with pytest.raises(ValueError, match=r"test\.hide would change when it is stored"):
+        await enqueue(session, hide.call(SecretStr("s3cret")))
+
+
+def test_an_argument_that_cannot_be_stored_is_refused_where_the_job_is_declared() -> (
+    None
+):
+    async def without_annotation(_: Run, what) -> None: ...  # noqa: ANN001
+
+    async def with_underscore(_: Run, _what: str) -> None: ...
+
+    async def with_any(_: Run, *what: str) -> None: ...
+
+    async def with_name_of_pydantic(_: Run, model_config: str) -> None: ...
+
+    functions: list[Any] = [
+        without_annotation,
+        with_underscore,
+        with_any,
+        with_name_of_pydantic,
+    ]
+    for function in functions:
+        with pytest.raises(TypeError, match=r"of the job test\.x cannot be stored"):
+            job(name="test.x")(function)
+    assert "test.x" not in declared
+
+
 async def test_enqueueing_is_one_statement(session: AsyncSession) -> None:
     await session.execute(text("SELECT 1"))
     statements: list[str] = []
@@ -108,7 +144,7 @@ async def test_enqueueing_is_one_statement(session: AsyncSession) -> None:
     assert len(statements) == 1
 
 
-async def test_a_run_gets_typed_arguments_and_a_session_that_is_committed(
+async def test_a_run_gets_typed_arguments(
     session: AsyncSession, run_jobs: Callable[[], Awaitable[int]]
 ) -> None:
     await enqueue(session, greet.call(ANN))

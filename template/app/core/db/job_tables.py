@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import TextClause, text
 
 # The name of a variable in a revision; its value is the migration that it runs last.
@@ -58,6 +59,10 @@ def upgrade_to(newest: str) -> TextClause:
     A comment on a table says which did, because the library has no way back: after a
     downgrade of a later revision, its changes are still there.
     """
+    if newest not in migrations():
+        raise CommandError(
+            f"The installed Procrastinate has no migration {newest}: run `uv sync`"
+        )
     steps = "\n".join(
         f"IF done < '{name}' COLLATE \"C\" THEN EXECUTE $sql${file.read_text()}$sql$; "
         "END IF;"

@@ -22,8 +22,9 @@ RECONNECT_SECONDS = 2
 # "worker", and reports errors of its own.
 QUIET = {
     "procrastinate": logging.WARNING,
+    "procrastinate.utils": logging.CRITICAL,
     "procrastinate.worker": logging.CRITICAL,
-    "procrastinate.worker.worker": logging.WARNING,
+    "procrastinate.worker.worker": logging.CRITICAL,
     "psycopg.pool": logging.ERROR,
 }
 
