@@ -18,7 +18,7 @@ from app.core.http.deadline import RequestDeadline
 from app.core.http.headers import join_lines
 from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem, body_too_large, phrase
-from app.core.http.routing import route_path
+from app.core.http.route_index import route_path
 from app.core.http.websockets import run_websocket
 
 WATCH_AFTER_SECONDS = 1

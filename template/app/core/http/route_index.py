@@ -101,7 +101,8 @@ def _can_be_taken_apart(route: _IncludedRouter) -> bool:
     return (
         any(isinstance(candidate, _IncludedRouter) for candidate in candidates)
         and not route.effective_low_priority_routes()
-        and not route.include_context.form_limits
+        # FastAPI has form limits from 0.165 on.
+        and not getattr(route.include_context, "form_limits", None)
         and (kind.matches, kind.handle) == (APIRouter.matches, APIRouter.handle)
     )
 
@@ -126,3 +127,10 @@ def _beginnings(path: str) -> Iterator[str]:
         yield path
         path = path.rpartition("/")[0]
     yield ""
+
+
+def route_path(scope: Scope) -> str | None:
+    """Return the path of the route of a request, with the prefixes of all its routers."""
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    route = context or scope.get("route")
+    return getattr(getattr(route, "starlette_route", None) or route, "path", None)

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem
-from app.core.http.routing import route_path
+from app.core.http.route_index import route_path
 
 INTERNAL_ERROR = 1011  # RFC 6455 §7.4.1
 
