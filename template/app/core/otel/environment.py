@@ -39,13 +39,14 @@ def exporters(signal: Signal) -> set[str]:
 
 
 def warn_of_unsupported() -> None:
-    """Log what the environment asks for in vain; the service runs without it."""
+    """Log each exporter and protocol in the environment that is not supported."""
     values = {
         f"{signal}_EXPORTER": _names(signal) - supported - {"none"}
         for signal, supported in SUPPORTED.items()
     }
-    values["EXPORTER_OTLP_PROTOCOL"] = {_variable("EXPORTER_OTLP_PROTOCOL")}
-    values["EXPORTER_OTLP_PROTOCOL"] -= {PROTOCOL, ""}
+    for name in ("", *(f"{signal}_" for signal in SUPPORTED)):
+        protocol = f"EXPORTER_OTLP_{name}PROTOCOL"
+        values[protocol] = {_variable(protocol)} - {PROTOCOL, ""}
     for name, unsupported in values.items():
         for value in sorted(unsupported):
             logger.warning("OTEL_%s: %s is not supported", name, value)

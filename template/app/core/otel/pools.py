@@ -7,13 +7,13 @@ from typing import Any
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import SpanKind
-from sqlalchemy import event
+from sqlalchemy import Dialect, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from app.core.db.pool import FairPool
-from app.core.otel.spans import BOUNDARIES, record_span
+from app.core.otel.spans import BOUNDARIES, Attributes, failure, record_span
 
 meter = metrics.get_meter("app")
 wait_time = meter.create_histogram(
@@ -47,20 +47,20 @@ class MeasuredPool(FairPool):
         if self.checkedin() or self.overflow() < self._max_overflow:
             return super()._do_get()
         name = name_of(self)
-        failure: PoolTimeoutError | None = None
+        timeout: PoolTimeoutError | None = None
         pending.add(1, name)
         start = perf_counter()
         try:
             return super()._do_get()
         except PoolTimeoutError as error:
             timeouts.add(1, name)
-            failure = error
+            timeout = error
             raise
         finally:
             seconds = perf_counter() - start
             pending.add(-1, name)
             wait_time.record(seconds, name)
-            record_span("wait", seconds, name, kind=SpanKind.INTERNAL, error=failure)
+            record_span("wait", seconds, name, kind=SpanKind.INTERNAL, error=timeout)
 
 
 def measure_connecting(engine: AsyncEngine) -> None:
@@ -68,14 +68,18 @@ def measure_connecting(engine: AsyncEngine) -> None:
     name = name_of(engine.sync_engine.pool)
 
     @event.listens_for(engine.sync_engine, "do_connect")
-    def _(_: Any, record: Any, __: Any, ___: Any) -> None:
-        record.info["connecting_since"] = perf_counter()
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _(_: Any, record: Any) -> None:
-        seconds = perf_counter() - record.info.pop("connecting_since")
+    def _(dialect: Dialect, _: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        start = perf_counter()
+        try:
+            connection = dialect.connect(*args, **options)
+        except BaseException as error:
+            seconds, failed = perf_counter() - start, name | failure(error)
+            record_span("connect", seconds, failed, error=error)
+            raise
+        seconds = perf_counter() - start
         create_time.record(seconds, name)
         record_span("connect", seconds, name)
+        return connection
 
 
 def observe(engines: Sequence[AsyncEngine]) -> None:
@@ -110,7 +114,7 @@ def observe(engines: Sequence[AsyncEngine]) -> None:
     )
 
 
-def name_of(pool: Pool) -> dict[str, str]:
+def name_of(pool: Pool) -> Attributes:
     """Return the attribute that names a pool."""
     return {"db.client.connection.pool.name": pool.logging_name or ""}
 

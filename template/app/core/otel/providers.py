@@ -98,11 +98,11 @@ def _readers() -> list[MetricReader]:
         from prometheus_client import start_http_server
 
         host = os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "localhost"
-        port = int(os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT") or 9464)
+        port = os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT") or "9464"
         try:
-            start_http_server(port, host)
-        except OSError as error:
-            logger.warning("no metrics on port %d: %s", port, error.strerror)
+            start_http_server(int(port), host)
+        except (OSError, OverflowError, ValueError) as error:
+            logger.warning("no metrics on port %s: %s", port, error)
         else:
             readers.append(PrometheusMetricReader(scope_info_enabled=False))
     return readers

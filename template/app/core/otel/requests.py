@@ -6,7 +6,9 @@ from asgi_correlation_id import correlation_id
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
+from opentelemetry.trace import StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from app.core.db.failures import driver_error, sqlstate
 
@@ -20,8 +22,10 @@ retries = metrics.get_meter("app").create_counter(
 def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
     """Let an application make spans and metrics of requests, but for some paths.
 
-    Its spans have the request's id, which is in every problem document.
+    Its spans have the request's id, which is in every problem document. The paths that
+    the application itself excludes stay excluded.
     """
+    own = app._telemetry.get("exclude")
     config: TelemetryConfig = {
         # FastAPI's own set-up delays the exit while the collector does not respond.
         "auto_configure": False,
@@ -29,16 +33,18 @@ def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
         "operation_spans": False,
         # They have the text of exceptions, and with it values.
         "logs": False,
-        "exclude": lambda scope: scope["path"] in exclude,
+        "exclude": lambda scope: (
+            scope["path"] in exclude or (own is not None and own(scope))
+        ),
     }
     # It is an argument of FastAPI(), but main.py is for the team to edit.
     app._telemetry.update(config)
     build = app.build_middleware_stack
-    app.build_middleware_stack = lambda: RequestIds(build())
+    app.build_middleware_stack = lambda: RequestSpans(build())
 
 
-class RequestIds:
-    """Writes the id of each request to its span."""
+class RequestSpans:
+    """Writes the id of each request to its span, and the failure of a WebSocket."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -47,7 +53,17 @@ class RequestIds:
         span = trace.get_current_span()
         if span.is_recording() and (request_id := correlation_id.get()):
             span.set_attribute("app.request_id", request_id)
-        await self.app(scope, receive, send)
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            # FastAPI sees the failure of a request by its status. The failure of a
+            # WebSocket ends at the boundary, before it gets there.
+            if scope["type"] == "websocket" and not isinstance(
+                error, WebSocketDisconnect
+            ):
+                span.set_attribute("error.type", type(error).__qualname__)
+                span.set_status(StatusCode.ERROR)
+            raise
 
 
 def record_retry(error: Exception) -> None:

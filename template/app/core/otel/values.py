@@ -33,15 +33,20 @@ class WithoutValues(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        if kind is SpanKind.SERVER and attributes:
+        from_client = kind is SpanKind.SERVER
+        if from_client and attributes:
             attributes = {
                 name: value
                 for name, value in attributes.items()
                 if name not in FROM_CLIENT
             }
-        return self._sampler.should_sample(
+        result = self._sampler.should_sample(
             parent_context, trace_id, name, kind, attributes, links, trace_state
         )
+        if from_client:
+            # The caller's `tracestate` can be any text.
+            return SamplingResult(result.decision, result.attributes)
+        return result
 
     def get_description(self) -> str:
         return f"WithoutValues({self._sampler.get_description()})"

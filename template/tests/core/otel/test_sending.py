@@ -152,14 +152,27 @@ def test_a_port_for_metrics_that_is_taken_is_a_warning() -> None:
             OTEL_EXPORTER_PROMETHEUS_PORT=port,
         )
 
-    assert f"no metrics on port {port}: Address already in use" in result.stderr
+    assert re.search(rf"no metrics on port {port}: .*in use", result.stderr)
+
+
+@pytest.mark.parametrize("port", ["metrics", "70000"])
+def test_a_port_for_metrics_that_is_not_one_is_a_warning(port: str) -> None:
+    result = run(OTEL_METRICS_EXPORTER="prometheus", OTEL_EXPORTER_PROMETHEUS_PORT=port)
+
+    assert f"no metrics on port {port}: " in result.stderr
 
 
 def test_an_exporter_that_is_not_supported_is_a_warning() -> None:
-    result = run(OTEL_TRACES_EXPORTER="zipkin", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    result = run(
+        OTEL_TRACES_EXPORTER="zipkin",
+        OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+        OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/json",
+    )
 
     assert "OTEL_TRACES_EXPORTER: zipkin is not supported" in result.stderr
     assert "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not supported" in result.stderr
+    metrics = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: http/json is not supported"
+    assert metrics in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -226,3 +239,18 @@ def test_the_terminal_shows_the_spans_of_a_request_when_it_ends() -> None:
     assert first.startswith("GET /lamps 200  ")
     assert f"trace {request.get_span_context().trace_id:032x}" in first
     assert second.startswith("  SELECT lamp  ")
+
+
+def test_the_terminal_shows_a_span_that_ends_after_its_request() -> None:
+    terminal = StringIO()
+    provider = tracer_provider(Resource({}), [SpansInTerminal(terminal)])
+    tracer = provider.get_tracer("test")
+
+    with tracer.start_as_current_span("GET /lamps", kind=SpanKind.SERVER) as request:
+        background = tracer.start_span("count lamps")
+    background.end()
+
+    trace_id = f"trace {request.get_span_context().trace_id:032x}"
+    _, last = terminal.getvalue().splitlines()
+    assert last.startswith("count lamps  ")
+    assert last.endswith(trace_id)

@@ -6,16 +6,21 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Body, FastAPI, Header, Request
+from fastapi import Body, FastAPI, Header, Request, WebSocket
 from httpx2 import ASGITransport, AsyncClient
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import bindparam, literal, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.application import set_up
-from app.core.database import ReaderDep, ReadSessionDep, SessionDep
+from app.core.config import settings
+from app.core.database import ReaderDep, ReadSessionDep, SessionDep, options
 from app.core.db.compiled_reads import CompiledRead
+from app.core.db.engines import make_engine
 from app.core.otel.logs import TraceIds
+from app.core.otel.pools import measure_connecting
 from app.core.otel.requests import trace_requests
 from app.core.telemetry import continue_trace
 from tests.conftest import client_of
@@ -30,7 +35,7 @@ PAIR = CompiledRead(
     dict[str, Any],
 )
 
-app = FastAPI()
+app = FastAPI(telemetry={"exclude": lambda scope: scope["path"] == "/excluded"})
 victims: list[bool] = []
 
 
@@ -63,6 +68,13 @@ async def conflict_once(session: SessionDep) -> None:
 @app.get("/broken")
 async def broken(x_value: Annotated[str, Header()]) -> None:
     raise ValueError(x_value)
+
+
+@app.websocket("/sockets/{value}")
+async def break_socket(socket: WebSocket, value: str) -> None:
+    await socket.accept()
+    await socket.receive_text()
+    raise ValueError(value)
 
 
 @app.get("/calls")
@@ -129,7 +141,7 @@ async def test_a_read_is_one_statement_below_the_request(
     assert sent.tree() == {f"GET {template}": [statement]}
 
 
-async def test_a_commit_that_fails_is_an_error_and_the_conflict_none(
+async def test_a_commit_that_fails_is_an_error_but_its_request_is_not(
     client: AsyncClient, sent: Sent
 ) -> None:
     response = await client.post("/pairs", json={"other": 2})
@@ -169,6 +181,41 @@ async def test_a_failure_of_the_service_is_an_error_without_its_text(
     assert SECRET not in sent.text()
 
 
+@pytest.mark.parametrize(
+    ("message", "failure"),
+    [
+        ({"type": "websocket.receive", "text": "go"}, "ValueError"),
+        ({"type": "websocket.disconnect", "code": 1006}, None),
+    ],
+    ids=["fails", "leaves"],
+)
+async def test_a_websocket_that_fails_is_an_error_but_a_client_that_leaves_is_not(
+    sent: Sent, message: dict[str, Any], failure: str | None
+) -> None:
+    messages = iter([{"type": "websocket.connect"}, message])
+    scope = {
+        "type": "websocket",
+        "path": f"/sockets/{SECRET}",
+        "query_string": SECRET.encode(),
+        "headers": [],
+        "subprotocols": [],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: object) -> None:
+        pass
+
+    await app(scope, receive, send)
+
+    (span,) = sent.spans()
+    assert span.name == "WS /sockets/{value}"
+    assert (span.attributes or {}).get("error.type") == failure
+    assert span.status.is_ok is (failure is None)
+    assert SECRET not in sent.text()
+
+
 async def test_a_wait_for_a_connection_is_a_span_and_too_long_a_wait_an_error(
     client: AsyncClient, measured: AsyncEngine, sent: Sent
 ) -> None:
@@ -201,6 +248,23 @@ async def test_a_new_connection_is_a_span(
 
     assert sent.tree() == {"GET /pairs/{id}": ["connect", "SELECT"]}
     assert sent.count("db.client.connection.create_time") == 1
+
+
+async def test_a_connection_that_fails_is_an_error(sent: Sent) -> None:
+    nobody = settings.DATABASE_URL.set(database="no_such_database")
+    engine = make_engine(nobody, options)
+    measure_connecting(engine)
+
+    request = trace.get_tracer("test").start_as_current_span("request")
+    with request, pytest.raises(DBAPIError):
+        await engine.connect()
+
+    assert sent.tree() == {"request": ["connect"]}
+    (_, span) = sent.spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["db.response.status_code"] == "3D000"
+    assert sent.count("db.client.connection.create_time") == 0
+    await engine.dispose()
 
 
 async def test_a_trace_comes_from_the_caller_and_goes_to_the_services_that_are_called(
@@ -244,8 +308,11 @@ async def test_a_request_that_is_refused_before_any_route_has_its_id(
     assert (span.attributes or {})["app.request_id"] == request_id
 
 
-async def test_probes_have_no_spans(client: AsyncClient, sent: Sent) -> None:
+async def test_probes_and_what_the_application_excludes_have_no_spans(
+    client: AsyncClient, sent: Sent
+) -> None:
     await client.get("/livez")
+    await client.get("/excluded")
 
     assert sent.spans() == []
 
@@ -259,6 +326,8 @@ async def test_no_value_that_a_client_sends_is_in_a_span_or_a_metric(
         "user-agent": SECRET,
         "cookie": SECRET,
         "authorization": f"Bearer {SECRET}",
+        "traceparent": f"00-{TRACE}-{PARENT}-01",
+        "tracestate": f"key={SECRET}",
         "baggage": f"key={SECRET}",
         "forwarded": f"for={SECRET}",
     }
@@ -276,6 +345,7 @@ async def test_no_value_that_a_client_sends_is_in_a_span_or_a_metric(
 
     assert len(sent.spans()) > len(requests)
     assert SECRET not in sent.text().lower()
+    assert {len(span.context.trace_state) for span in sent.spans()} == {0}
 
 
 async def test_any_number_of_unknown_paths_and_methods_is_one_series_each(
