@@ -38,6 +38,7 @@ WAITING = text("""
         FROM procrastinate_jobs AS job
         LEFT JOIN procrastinate_events AS stored
             ON stored.job_id = job.id AND stored.type = 'deferred'
+        WHERE status IN ('todo', 'failed')
     ) AS jobs
     GROUP BY task_name
 """)
@@ -127,8 +128,10 @@ async def watching_jobs(
 ) -> AsyncGenerator[None]:
     """Report how many jobs of these names wait or were given up; each worker does."""
     watch = asyncio.create_task(_watch(engine, names))
-    yield
-    watch.cancel()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 async def _watch(engine: AsyncEngine, names: Collection[str]) -> None:

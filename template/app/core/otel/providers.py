@@ -37,7 +37,8 @@ class Providers:
         )
         # At exit they would wait for a collector that does not respond: 51 s were measured.
         self._meters = MeterProvider(_readers(), resource, shutdown_on_exit=False)
-        metrics.set_meter_provider(self._meters)
+        if exporters("METRICS"):
+            metrics.set_meter_provider(self._meters)
         self._tracers = tracer_provider(resource, _processors())
         if exporters("TRACES"):
             trace.set_tracer_provider(self._tracers)

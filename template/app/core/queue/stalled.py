@@ -26,8 +26,10 @@ logger = logging.getLogger(__name__)
 
 
 async def rescue_jobs(queue: App) -> None:
-    """Look for such jobs again and again."""
-    while True:
+    """Look again and again for the jobs of workers that died."""
+    task = asyncio.current_task()
+    # Before Python 3.12, psycopg loses a cancellation that comes together with a reply.
+    while task is not None and not task.cancelling():
         await asyncio.sleep(RESCUE_SECONDS)
         # Without a connection from the pool, for example while jobs hold them all, the next
         # look will do: an error here would interrupt the jobs of this worker.
