@@ -3,7 +3,7 @@
 import enum
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -211,6 +211,18 @@ async def test_a_row_is_what_a_session_would_have_stored(
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "stored"), [({}, None), ({"document": None}, "null")]
+)
+async def test_only_a_none_that_is_given_is_the_null_of_json(
+    session: AsyncSession, tables: None, values: Fields, stored: str | None
+) -> None:
+    await writer.add(THING, Thing(name="Lamp", **values))
+
+    kind = select(func.jsonb_typeof(Thing.document))
+    assert (await session.scalars(kind)).one() == stored
+
+
 async def test_a_row_has_the_fields_of_its_type(tables: None) -> None:
     row = await writer.add(LOUD, Thing(name="Lamp", secret="abc"))
 
@@ -278,15 +290,20 @@ async def test_a_slow_insert_is_logged_without_its_values(
 async def test_in_a_session_a_row_is_part_of_its_transaction(
     client: AsyncClient,
 ) -> None:
-    async with async_session_factory() as session:
-        row = await SessionWriter(session).add(THING, Thing(name=" Lamp "))
-        await session.rollback()
-    alone = await writer.add(THING, Thing(name=" Lamp "))
-
-    differing = {"id", "created_at", "updated_at"}
-    assert {k: v for k, v in row.items() if k not in differing} == {
-        k: v for k, v in alone.items() if k not in differing
+    values: Fields = {
+        "name": " Lamp ",
+        "price": Decimal("1.239"),
+        "created_at": datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2))),
     }
+    async with async_session_factory() as session:
+        row = await SessionWriter(session).add(THING, Thing(**values))
+        await session.rollback()
+    alone = await writer.add(THING, Thing(**values))
+
+    for differing in ("id", "updated_at"):
+        del row[differing], alone[differing]
+    # As text, which shows the time zone too.
+    assert str(sorted(row.items())) == str(sorted(alone.items()))
 
 
 class OtherBase(DeclarativeBase):

@@ -153,7 +153,10 @@ def _default_of(column: Column[Any]) -> Callable[[], Any] | None:
     default: Any = column.default
     if default is None:
         is_filled = column.server_default is not None or column.primary_key
-        return None if is_filled else lambda: None
+        # A given None is the null of JSON there, and a missing value is the one of SQL.
+        if is_filled or column.type.should_evaluate_none:
+            return None
+        return lambda: None
     if default.is_callable:
         # SQLAlchemy wraps a function without a parameter, and passes a context to others.
         if getattr(default.arg, "__globals__", None) is not vars(schema):
@@ -205,4 +208,6 @@ class SessionWriter:
         """Insert a new instance, and return its row."""
         self._session.add(instance)
         await self._session.flush()
+        # What PostgreSQL has made of the values, such as a number that it rounded.
+        await self._session.refresh(instance)
         return await self._session.run_sync(lambda _: insert.row_of(instance))
