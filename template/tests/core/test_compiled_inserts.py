@@ -13,11 +13,14 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     Computed,
     Enum,
     Float,
     ForeignKey,
+    Integer,
     Numeric,
+    Table,
     Text,
     TypeDecorator,
     event,
@@ -76,6 +79,9 @@ class Shelf(Base):
     __tablename__ = "insert_shelf"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+
+    def __len__(self) -> int:
+        return 0
 
 
 class Thing(UUIDPrimaryKeyMixin, VersionMixin, Base):
@@ -362,6 +368,16 @@ class Counted(Key):
     )
 
 
+class Partial(OtherBase):
+    __table__ = Table(
+        "partial",
+        OtherBase.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("x"),
+    )
+    __mapper_args__ = {"exclude_properties": ["x"]}  # noqa: RUF012
+
+
 class Joined(OtherBase):
     __table__ = Audited.__table__.join(
         Dependent.__table__, Audited.__table__.c.id == Dependent.__table__.c.id
@@ -378,6 +394,7 @@ class Joined(OtherBase):
         (Dependent, "default of dependent.initial has a parameter"),
         (Dataclass, "is a dataclass"),
         (Counted, "'others' is a query of its own"),
+        (Partial, "partial.x has no attribute"),
         (Joined, "is not mapped to a table"),
         (Audited.__table__, "is no model"),
         (Color, "is no model"),

@@ -48,7 +48,9 @@ class CompiledInsert(Generic[Model, Row]):
         table: Any = mapper.local_table
         self._table = table
         self._values = [_value_of(mapper, column) for column in table.columns]
-        self._relationships = set(mapper.relationships.keys())
+        self._relationships = {
+            name: related.uselist for name, related in mapper.relationships.items()
+        }
         columns, hidden = columns_for(select(model), row)
         for name, column in columns.items():
             if any(isinstance(part, Select) for part in iterate(column)):
@@ -94,8 +96,10 @@ class CompiledInsert(Generic[Model, Row]):
                 f"not {instance!r}."
             )
         given: dict[str, Any] = state.dict
-        for name in self._relationships & given.keys():
-            if given[name]:
+        for name, is_collection in self._relationships.items():
+            related = given.get(name)
+            # A single instance may be false, such as one with a length.
+            if bool(related) if is_collection else related is not None:
                 raise TypeError(f"{name} would have to be saved too. {INSTEAD}")
         return given
 
@@ -140,6 +144,8 @@ def _mapper_of(model: Any) -> Mapper[Any]:
 
 
 def _value_of(mapper: Mapper[Any], column: Column[Any]) -> Value:
+    if not mapper.columns.contains_column(column):
+        raise ValueError(f"{column} has no attribute. {INSTEAD}")
     attribute = mapper.get_property_by_column(column).key
     is_version = column is mapper.version_id_col and mapper.version_id_generator
     default = _default_of(column)
