@@ -82,6 +82,16 @@ def test_revisions_elsewhere_are_found(tmp_path: Path) -> None:
     assert read_revisions(ini) == Revisions(frozenset("a"), frozenset("a"))
 
 
+@pytest.mark.parametrize("dependency", ['"a"', "['a']", '("a",)'])
+def test_a_head_that_another_revision_depends_on_is_implied(
+    tmp_path: Path, dependency: str
+) -> None:
+    other = f'revision = "b"\ndown_revision = None\ndepends_on = {dependency}\n'
+    ini = history(tmp_path, a=OLD, b=other)
+
+    assert read_revisions(ini) == Revisions(frozenset("b"), frozenset("ab"))
+
+
 def test_revisions_of_a_package_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
