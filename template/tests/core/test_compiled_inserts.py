@@ -3,7 +3,7 @@
 import enum
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +13,14 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     Computed,
     Enum,
     Float,
     ForeignKey,
+    Integer,
     Numeric,
+    Table,
     Text,
     TypeDecorator,
     event,
@@ -76,6 +79,9 @@ class Shelf(Base):
     __tablename__ = "insert_shelf"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+
+    def __len__(self) -> int:
+        return 0
 
 
 class Thing(UUIDPrimaryKeyMixin, VersionMixin, Base):
@@ -211,6 +217,18 @@ async def test_a_row_is_what_a_session_would_have_stored(
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "stored"), [({}, None), ({"document": None}, "null")]
+)
+async def test_only_a_none_that_is_given_is_the_null_of_json(
+    session: AsyncSession, tables: None, values: Fields, stored: str | None
+) -> None:
+    await writer.add(THING, Thing(name="Lamp", **values))
+
+    kind = select(func.jsonb_typeof(Thing.document))
+    assert (await session.scalars(kind)).one() == stored
+
+
 async def test_a_row_has_the_fields_of_its_type(tables: None) -> None:
     row = await writer.add(LOUD, Thing(name="Lamp", secret="abc"))
 
@@ -278,15 +296,20 @@ async def test_a_slow_insert_is_logged_without_its_values(
 async def test_in_a_session_a_row_is_part_of_its_transaction(
     client: AsyncClient,
 ) -> None:
-    async with async_session_factory() as session:
-        row = await SessionWriter(session).add(THING, Thing(name=" Lamp "))
-        await session.rollback()
-    alone = await writer.add(THING, Thing(name=" Lamp "))
-
-    differing = {"id", "created_at", "updated_at"}
-    assert {k: v for k, v in row.items() if k not in differing} == {
-        k: v for k, v in alone.items() if k not in differing
+    values: Fields = {
+        "name": " Lamp ",
+        "price": Decimal("1.239"),
+        "created_at": datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2))),
     }
+    async with async_session_factory() as session:
+        row = await SessionWriter(session).add(THING, Thing(**values))
+        await session.rollback()
+    alone = await writer.add(THING, Thing(**values))
+
+    for differing in ("id", "updated_at"):
+        del row[differing], alone[differing]
+    # As text, which shows the time zone too.
+    assert str(sorted(row.items())) == str(sorted(alone.items()))
 
 
 class OtherBase(DeclarativeBase):
@@ -345,6 +368,16 @@ class Counted(Key):
     )
 
 
+class Partial(OtherBase):
+    __table__ = Table(
+        "partial",
+        OtherBase.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("x"),
+    )
+    __mapper_args__ = {"exclude_properties": ["x"]}  # noqa: RUF012
+
+
 class Joined(OtherBase):
     __table__ = Audited.__table__.join(
         Dependent.__table__, Audited.__table__.c.id == Dependent.__table__.c.id
@@ -361,6 +394,7 @@ class Joined(OtherBase):
         (Dependent, "default of dependent.initial has a parameter"),
         (Dataclass, "is a dataclass"),
         (Counted, "'others' is a query of its own"),
+        (Partial, "partial.x has no attribute"),
         (Joined, "is not mapped to a table"),
         (Audited.__table__, "is no model"),
         (Color, "is no model"),

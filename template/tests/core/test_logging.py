@@ -57,6 +57,8 @@ loop.append(loop)
 log = logging.getLogger("app.lamps")
 log.info("%s\\nlamps \u00fc", 2, extra={"route": "/lamps", "status": 200, "at": {1: 2.5}})
 log.info("odd", extra={"type": datetime, "loop": loop, "text": "\\udcff", "color_message": 1})
+log.info("odder", extra={"settings": settings, "ratio": float("nan"), "status": 500})
+log.info("not a number", extra={"ratio": float("nan")})
 try:
     raise ValueError("broken")
 except ValueError:
@@ -106,11 +108,18 @@ def test_the_level_is_a_setting_and_debug_is_for_the_service_alone(
 
 
 def test_a_line_in_production_is_json_with_the_fields_of_extra() -> None:
-    result = run(LOG_IN_PRODUCTION, LOG_LEVEL="INFO")
+    result = run(
+        LOG_IN_PRODUCTION,
+        LOG_LEVEL="INFO",
+        DATABASE_URL="postgresql://app:s3cret@localhost/lamps",
+    )
 
-    plain, odd, failed = map(json.loads, result.stderr.splitlines())
+    plain, odd, odder, *_, failed = lines = [
+        json.loads(line, parse_constant=pytest.fail)
+        for line in result.stderr.splitlines()
+    ]
     same = {"logger": "app.lamps", "request_id": "r1"}
-    times = [line.pop("timestamp") for line in (plain, odd, failed)]
+    times = [line.pop("timestamp") for line in lines]
     assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:.]+Z", time) for time in times)
     assert plain == {
         **same,
@@ -128,6 +137,9 @@ def test_a_line_in_production_is_json_with_the_fields_of_extra() -> None:
         "loop": "[[...]]",
         "text": "\udcff",
     }
+    assert odder["settings"].startswith("Settings(")
+    assert "s3cret" not in result.stderr
+    assert odder["status"] == 500
     assert failed.pop("exception").endswith("ValueError: broken")
     assert failed.pop("stack").startswith("Stack")
     assert failed == {**same, "event": "failed", "level": "error"}

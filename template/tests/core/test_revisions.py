@@ -12,6 +12,7 @@ from app.core.db.revisions import Revisions, read_revisions
 
 ROOT = Path(__file__).parents[2]
 OLD = '"""Start."""\n\nrevision = "a"\ndown_revision = None\ndepends_on = None\n'
+OTHER = OLD.replace('"a"', '"other"')
 
 
 def history(directory: Path, *, settings: str = "", **revisions: str) -> Path:
@@ -45,8 +46,21 @@ def history(directory: Path, *, settings: str = "", **revisions: str) -> Path:
         {"a": OLD, "b": "revision, down_revision = 'b', 'a'\n"},
         {"a": OLD, "b": "revision = 'b' + ''\ndown_revision = 'a'\n"},
         {"a": OLD, "__init__": "", "b": "down_revision = 'a'\nrevision = 'b'\n"},
+        {"a": OLD, "_b": "revision = 'b'\ndown_revision = 'a'\n"},
+        {"a": f"{OLD}SQL = '''\n{OTHER}'''\n"},
     ],
-    ids=["none", "one", "typed", "two-heads", "merged", "odd", "computed", "reversed"],
+    ids=[
+        "none",
+        "one",
+        "typed",
+        "two-heads",
+        "merged",
+        "odd",
+        "computed",
+        "reversed",
+        "hidden",
+        "quoted",
+    ],
 )
 def test_the_revisions_are_those_that_alembic_finds(
     tmp_path: Path, revisions: dict[str, str]
@@ -64,6 +78,30 @@ def test_revisions_elsewhere_are_found(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.py").write_text(OLD)
     ini = history(tmp_path, settings="version_locations = %(here)s/elsewhere")
+
+    assert read_revisions(ini) == Revisions(frozenset("a"), frozenset("a"))
+
+
+@pytest.mark.parametrize("dependency", ['"a"', "['a']", '("a",)'])
+def test_a_head_that_another_revision_depends_on_is_implied(
+    tmp_path: Path, dependency: str
+) -> None:
+    other = f'revision = "b"\ndown_revision = None\ndepends_on = {dependency}\n'
+    ini = history(tmp_path, a=OLD, b=other)
+
+    assert read_revisions(ini) == Revisions(frozenset("b"), frozenset("ab"))
+
+
+def test_revisions_of_a_package_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "migrations_of_a_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    ini = history(package, a=OLD)
+    location = f"script_location = {package.name}:"
+    ini.write_text(ini.read_text().replace("script_location = %(here)s", location))
+    monkeypatch.syspath_prepend(tmp_path)
 
     assert read_revisions(ini) == Revisions(frozenset("a"), frozenset("a"))
 

@@ -161,13 +161,21 @@ async def test_a_route_makes_the_urls_of_other_features() -> None:
     assert await get(app, "/link") == "http://test/lamps/on"
 
 
-async def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has() -> None:
-    app = FastAPI()
+@pytest.mark.parametrize(
+    ("path", "root_path"),
+    [("/lamps/on", ""), ("/shop/lamps/on", "/shop"), ("/mounted/lamps/on", "")],
+)
+async def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(
+    path: str, root_path: str
+) -> None:
+    app, outer = FastAPI(), FastAPI()
     app.include_router(feature("/lamps"))
     app.delete("/lamps/on")(lambda: None)
     set_up(app)
+    outer.mount("/mounted", app)
+    outer.mount("/", app)
 
-    response = await ask(app, "/lamps/on", "PUT")
+    response = await ask(outer, path, "PUT", root_path)
 
     assert (response.status_code, response.headers["allow"]) == (405, "DELETE, GET")
 

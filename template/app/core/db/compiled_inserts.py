@@ -48,7 +48,9 @@ class CompiledInsert(Generic[Model, Row]):
         table: Any = mapper.local_table
         self._table = table
         self._values = [_value_of(mapper, column) for column in table.columns]
-        self._relationships = set(mapper.relationships.keys())
+        self._relationships = {
+            name: related.uselist for name, related in mapper.relationships.items()
+        }
         columns, hidden = columns_for(select(model), row)
         for name, column in columns.items():
             if any(isinstance(part, Select) for part in iterate(column)):
@@ -94,8 +96,10 @@ class CompiledInsert(Generic[Model, Row]):
                 f"not {instance!r}."
             )
         given: dict[str, Any] = state.dict
-        for name in self._relationships & given.keys():
-            if given[name]:
+        for name, is_collection in self._relationships.items():
+            related = given.get(name)
+            # A single instance may be false, such as one with a length.
+            if bool(related) if is_collection else related is not None:
                 raise TypeError(f"{name} would have to be saved too. {INSTEAD}")
         return given
 
@@ -140,6 +144,8 @@ def _mapper_of(model: Any) -> Mapper[Any]:
 
 
 def _value_of(mapper: Mapper[Any], column: Column[Any]) -> Value:
+    if not mapper.columns.contains_column(column):
+        raise ValueError(f"{column} has no attribute. {INSTEAD}")
     attribute = mapper.get_property_by_column(column).key
     is_version = column is mapper.version_id_col and mapper.version_id_generator
     default = _default_of(column)
@@ -153,7 +159,10 @@ def _default_of(column: Column[Any]) -> Callable[[], Any] | None:
     default: Any = column.default
     if default is None:
         is_filled = column.server_default is not None or column.primary_key
-        return None if is_filled else lambda: None
+        # A given None is the null of JSON there, and a missing value is the one of SQL.
+        if is_filled or column.type.should_evaluate_none:
+            return None
+        return lambda: None
     if default.is_callable:
         # SQLAlchemy wraps a function without a parameter, and passes a context to others.
         if getattr(default.arg, "__globals__", None) is not vars(schema):
@@ -205,4 +214,6 @@ class SessionWriter:
         """Insert a new instance, and return its row."""
         self._session.add(instance)
         await self._session.flush()
+        # What PostgreSQL has made of the values, such as a number that it rounded.
+        await self._session.refresh(instance)
         return await self._session.run_sync(lambda _: insert.row_of(instance))

@@ -10,6 +10,9 @@ VALUE = r"""None|"[^"]*"|'[^']*'|\([^()]*\)"""
 ASSIGNMENT = re.compile(
     rf"^(revision|down_revision)(?:: [^=\n]+)? = ({VALUE})$", re.MULTILINE
 )
+DEPENDENCY = re.compile(r"^depends_on\b(?!.* = None$)", re.MULTILINE)
+# The beginnings of names that Alembic skips.
+NO_REVISIONS = ("__init__", ".#")
 # Settings that lead to other files.
 LOCATIONS = ("version_locations", "recursive_version_locations", "sourceless")
 
@@ -32,10 +35,20 @@ def read_revisions(ini: Path) -> Revisions:
     options = config["alembic"]
     if any(name in options for name in LOCATIONS):
         return _ask_alembic(ini)
+    versions = Path(options["script_location"]) / "versions"
+    if not versions.is_dir():  # A directory of a package, which Alembic finds.
+        return _ask_alembic(ini)
     known, superseded = set(), set()
-    for path in (Path(options["script_location"]) / "versions").glob("[!._]*.py"):
-        assigned = dict(ASSIGNMENT.findall(path.read_text("utf-8")))
-        if assigned.keys() != {"revision", "down_revision"}:
+    for path in versions.glob("*.py"):
+        if path.name.startswith(NO_REVISIONS):
+            continue
+        text = path.read_text("utf-8")
+        found = ASSIGNMENT.findall(text)
+        assigned = dict(found)
+        # Two of a name: one may be part of a text.
+        if len(found) != 2 or assigned.keys() != {"revision", "down_revision"}:
+            return _ask_alembic(ini)
+        if DEPENDENCY.search(text):
             return _ask_alembic(ini)
         before = literal_eval(assigned["down_revision"])
         revision = literal_eval(assigned["revision"])
@@ -49,5 +62,14 @@ def _ask_alembic(ini: Path) -> Revisions:
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(Config(ini))
-    known = frozenset(script.revision for script in scripts.walk_revisions())
-    return Revisions(frozenset(scripts.get_heads()), known)
+    revisions = list(scripts.walk_revisions())
+    # A database has no row for a head that another revision depends on.
+    implied = {
+        dependency.revision
+        for revision in revisions
+        for dependency in scripts.get_revisions(revision.dependencies or ())
+    }
+    return Revisions(
+        frozenset(scripts.get_heads()) - implied,
+        frozenset(revision.revision for revision in revisions),
+    )

@@ -6,13 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
 
 from app.core.errors import ServiceError
 from app.core.http.problems import Problem, body_too_large
-from app.core.http.route_index import routes_of
+from app.core.http.route_index import methods_of
 
 MAX_ERRORS = 20
 MAX_LENGTH = 200
@@ -53,22 +51,12 @@ def add_error_handlers(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
         # A mounted app already set Allow.
-        if is_method and (methods := _methods(request)):
+        if is_method and (methods := methods_of(request.scope)):
             headers["Allow"] = ", ".join(sorted(methods))
         # Of a body that exceeded the limit while a route received it.
         is_framework_s = error.detail == TOO_LARGE
         detail = body_too_large(request.scope) if is_framework_s else error.detail
         return Problem(error.status_code, detail, headers=headers)
-
-
-def _methods(request: Request) -> set[str]:
-    """Return all methods of a path: the framework lists those of one route only."""
-    return {
-        method
-        for route in iter_route_contexts(routes_of(request.scope))
-        if route.path and compile_path(route.path)[0].match(request.url.path)
-        for method in route.methods or ()
-    }
 
 
 def _fields(errors: Sequence[Any]) -> list[dict[str, Any]]:

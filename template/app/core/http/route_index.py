@@ -1,6 +1,6 @@
 """Finds the routes of a request by the beginning of its path."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy
 from itertools import chain, takewhile
 from operator import itemgetter
@@ -9,7 +9,7 @@ from os.path import commonprefix
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import _IncludedRouter, iter_route_contexts
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, compile_path
 from starlette.types import Receive, Scope, Send
 
 ROUTES = "app.core.routes"
@@ -20,9 +20,15 @@ def index_routes(app: FastAPI) -> None:
     app.router.middleware_stack = RouteIndex(app.router)
 
 
-def routes_of(scope: Scope) -> Sequence[BaseRoute]:
-    """Return the routes that a request can match: those that its path begins like."""
-    return scope[ROUTES]
+def methods_of(scope: Scope) -> set[str]:
+    """Return all methods of a path: the framework lists those of one route only."""
+    path = get_route_path(scope)
+    return {
+        method
+        for route in iter_route_contexts(scope[ROUTES])
+        if route.path and compile_path(route.path)[0].match(path)
+        for method in route.methods or ()
+    }
 
 
 class RouteIndex:
