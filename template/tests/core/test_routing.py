@@ -136,10 +136,14 @@ async def test_the_routes_of_another_feature_are_not_tried(prefix: str) -> None:
 
 async def test_a_route_that_is_added_after_the_first_request_is_found() -> None:
     app, api = FastAPI(), APIRouter()
-    api.include_router(feature("/lamps"))
+    lamps = feature("/lamps")
+    api.include_router(lamps)
     app.include_router(api)
     set_up(app)
     await get(app, "/lamps/on")
+
+    lamps.get("/off")(lambda: "off")
+    assert await get(app, "/lamps/off") == "off"
 
     api.include_router(feature("/chairs"))
     app.post("/lamps/on")(lambda: "posted")

@@ -41,8 +41,8 @@ class RouteIndex:
 
     def __init__(self, router: APIRouter) -> None:
         self._router = router
-        # The lists of routes that were taken apart. A route that is added later makes one
-        # of them longer.
+        # The lists of routes of all routers. A route that is added later makes one of them
+        # longer.
         self._lists: list[list[BaseRoute]] = []
         self._length = -1
         self._routers: dict[str, APIRouter] = {}
@@ -69,7 +69,7 @@ class RouteIndex:
         )
 
     def _build(self) -> None:
-        self._lists = [self._router.routes]
+        self._lists = list(_lists_of(self._router))
         parts = chain.from_iterable(map(self._take_apart, self._router.routes))
         by_prefix: dict[str, list[tuple[int, BaseRoute]]] = {"": []}
         for part in enumerate(parts):
@@ -90,7 +90,6 @@ class RouteIndex:
         if not isinstance(route, _IncludedRouter) or not _can_be_taken_apart(route):
             yield route
             return
-        self._lists.append(route.original_router.routes)
         for candidate in route.effective_candidates():
             if isinstance(candidate, _IncludedRouter):
                 yield from self._take_apart(candidate)
@@ -98,6 +97,13 @@ class RouteIndex:
                 own = copy(route.original_router)
                 own.routes = [candidate.original_route]
                 yield _IncludedRouter(own, route.include_context)
+
+
+def _lists_of(router: APIRouter) -> Iterator[list[BaseRoute]]:
+    yield router.routes
+    for route in router.routes:
+        if isinstance(route, _IncludedRouter):
+            yield from _lists_of(route.original_router)
 
 
 def _can_be_taken_apart(route: _IncludedRouter) -> bool:
