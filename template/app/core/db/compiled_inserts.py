@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import ClauseElement, Column, Select, Table, insert, inspect, select
@@ -61,7 +61,7 @@ class CompiledInsert(Generic[Model, Row]):
         # SQL that cannot be compiled fails here instead of in a request.
         self._compile(tuple(value.column for value in self._values))
         # By the columns that have a value; PostgreSQL fills the others.
-        self._statement = cache(self._compile)
+        self._statement = lru_cache(maxsize=256)(self._compile)
 
     def prepare(self, instance: Model) -> tuple[DriverStatement, list[Any]]:
         """Return the statement for an instance and the values that the driver expects."""
