@@ -37,6 +37,9 @@ def use_defaults() -> None:
         if not example[name]:
             os.environ.pop(name, None)
     settings.__init__(_env_file=None, **{**PATIENCE, **kept})
+    # What a test does is no telemetry.
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[name]
 
 
 # Before anything else imports the application.

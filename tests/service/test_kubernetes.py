@@ -370,15 +370,15 @@ def test_the_component_for_metrics_lets_prometheus_reach_the_port_that_it_names(
         assert names["values"] == ["app", "worker"]
     validate(policy)
     deployments = {each["metadata"]["name"]: each for each in resources["Deployment"]}
-    for name in ("app", "worker"):
-        pod = deployments[name]["spec"]["template"]
+    for kind in ("app", "worker"):
+        pod = deployments[kind]["spec"]["template"]
         (container,) = pod["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         variables = {each["name"]: each.get("value") for each in container["env"]}
-        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == name
+        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == kind
         assert ports == {"http": 8000, endpoint["port"]: allowed["port"]}
         assert variables["OTEL_METRICS_EXPORTER"] == "prometheus"
-        validate(deployments[name])
+        validate(deployments[kind])
 
 
 def test_the_manifests_hold_no_secret(resources: Resources, render: Render) -> None:

@@ -105,6 +105,15 @@ def test_the_generated_tests_run_on_the_defaults(
     assert "failed" not in output
 
 
+def test_the_generated_tests_send_no_telemetry(installed: Render) -> None:
+    project = installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True)
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+    output = project.run("pytest", "-q", "tests/items", **endpoint).stdout
+
+    assert "opentelemetry" not in output
+
+
 def test_a_pipeline_has_the_settings_of_the_example_file(
     installed: Render, tmp_path: Path
 ) -> None:
