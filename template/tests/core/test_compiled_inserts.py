@@ -46,7 +46,7 @@ from sqlalchemy.orm import (
 from app.core.application import set_up
 from app.core.database import WriterDep, async_session_factory, engine, writer
 from app.core.db.compiled_inserts import AutocommitWriter, CompiledInsert, SessionWriter
-from app.models import UUIDPrimaryKeyMixin, VersionMixin
+from app.models.base import UUIDPrimaryKeyMixin, VersionMixin
 from tests.conftest import client_of
 
 Fields = dict[str, Any]
