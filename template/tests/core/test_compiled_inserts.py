@@ -373,7 +373,19 @@ class Partial(OtherBase):
         "partial",
         OtherBase.metadata,
         Column("id", Integer, primary_key=True),
-        Column("x"),
+        Column("x", Integer, default=1),
+    )
+    __mapper_args__ = {"exclude_properties": ["x"]}  # noqa: RUF012
+
+
+class Forgotten(OtherBase):
+    """Has a column that only PostgreSQL fills, as one that is about to be dropped."""
+
+    __table__ = Table(
+        "forgotten",
+        OtherBase.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("x", Integer, nullable=False, server_default="1"),
     )
     __mapper_args__ = {"exclude_properties": ["x"]}  # noqa: RUF012
 
@@ -385,6 +397,13 @@ class Joined(OtherBase):
     id: Mapped[int] = column_property(Audited.__table__.c.id, Dependent.__table__.c.id)
 
 
+def test_a_column_without_an_attribute_is_left_to_postgresql() -> None:
+    statement, arguments = CompiledInsert(Forgotten, dict).prepare(Forgotten(id=7))
+
+    assert arguments == [7]
+    assert "INSERT INTO forgotten (id)" in statement._sql
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -394,7 +413,7 @@ class Joined(OtherBase):
         (Dependent, "default of dependent.initial has a parameter"),
         (Dataclass, "is a dataclass"),
         (Counted, "'others' is a query of its own"),
-        (Partial, "partial.x has no attribute"),
+        (Partial, "partial.x has a default and no attribute"),
         (Joined, "is not mapped to a table"),
         (Audited.__table__, "is no model"),
         (Color, "is no model"),

@@ -1,6 +1,6 @@
 """Rows that are inserted by statements that are compiled once, for hot write paths."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -47,7 +47,7 @@ class CompiledInsert(Generic[Model, Row]):
         self._refuse_events()
         table: Any = mapper.local_table
         self._table = table
-        self._values = [_value_of(mapper, column) for column in table.columns]
+        self._values = [*_values_of(mapper, table)]
         self._relationships = {
             name: related.uselist for name, related in mapper.relationships.items()
         }
@@ -143,9 +143,15 @@ def _mapper_of(model: Any) -> Mapper[Any]:
     return mapper
 
 
+def _values_of(mapper: Mapper[Any], table: Table) -> Iterator[Value]:
+    for column in table.columns:
+        if mapper.columns.contains_column(column):
+            yield _value_of(mapper, column)
+        elif column.default is not None:
+            raise ValueError(f"{column} has a default and no attribute. {INSTEAD}")
+
+
 def _value_of(mapper: Mapper[Any], column: Column[Any]) -> Value:
-    if not mapper.columns.contains_column(column):
-        raise ValueError(f"{column} has no attribute. {INSTEAD}")
     attribute = mapper.get_property_by_column(column).key
     is_version = column is mapper.version_id_col and mapper.version_id_generator
     default = _default_of(column)
