@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
 from collections import Counter
 
 import httpx2
@@ -36,15 +35,11 @@ class Service:
         self.start()
 
     def start(self) -> None:
-        command = ["python", "-m", "app.core.serve", "--port", str(self.port)]
-        with (self.project.path / "durability.txt").open("a") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=self.project.path,
-                env=self.project.environment(self.environment),
-                stdout=output,
-                stderr=output,
-            )
+        self.process = self.project.spawn(
+            *("python", "-m", "app.core.serve", "--port", str(self.port)),
+            log="durability.txt",
+            **self.environment,
+        )
 
     def happen(self, event: str) -> None:
         if event == "kill PostgreSQL":

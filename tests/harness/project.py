@@ -93,6 +93,19 @@ class Project:
         name = ["-c", "user.name=Team", "-c", "user.email=team@example.com"]
         return self.run("git", *name, *arguments).stdout
 
+    def spawn(
+        self, *command: str, log: str, **environment: str | None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command that outlives this call, and append what it prints to a file."""
+        with (self.path / log).open("a") as output:
+            return subprocess.Popen(
+                command,
+                cwd=self.path,
+                env=self.environment(environment),
+                stdout=output,
+                stderr=output,
+            )
+
     @contextlib.contextmanager
     def start(
         self, *command: str | Path, **environment: str | None

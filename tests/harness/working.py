@@ -1,7 +1,6 @@
 """Workers as production runs them, and the jobs that a test gives them."""
 
 import contextlib
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
@@ -31,16 +30,11 @@ class Worker:
         self.start()
 
     def start(self) -> None:
-        command = ["python", "-m", "app.core.worker", "--port", str(self.port)]
-        self.log = self.project.path / f"worker-{self.port}.txt"
-        with self.log.open("a") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=self.project.path,
-                env=self.project.environment(self.environment),
-                stdout=output,
-                stderr=output,
-            )
+        self.process = self.project.spawn(
+            *("python", "-m", "app.core.worker", "--port", str(self.port)),
+            log=f"worker-{self.port}.txt",
+            **self.environment,
+        )
 
     def status(self, probe: str = "/readyz") -> int | None:
         """Return the status of a probe, or None if nothing responds."""

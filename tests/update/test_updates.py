@@ -202,19 +202,27 @@ def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
     assert (project.path / "deploy" / "base" / "deployment.yaml").exists()
 
 
-def test_a_service_that_an_update_closes_names_each_route_to_change(
-    installed: Render, history: Project, tmp_path: Path
-) -> None:
-    """The routes are the team's: the update leaves them open, and a test fails for them."""
-    project = start(history, tmp_path / "project", VERSIONS[-3])
+def switch_on(
+    answer: str, installed: Render, history: Project, directory: Path
+) -> tuple[Project, Work]:
+    """Give an edited service another answer by an update, and what its tests need."""
+    project = start(history, directory / "project", VERSIONS[-3])
     work = Work(project)
     a_feature(work)
     commit(project)
-    update(project, WORKING_TREE, "--data=auth=oidc")
+    update(project, WORKING_TREE, f"--data={answer}")
     assert_clean(project)
     assert work.lost() == []
     environment = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv"
     (project.path / ".venv").symlink_to(environment)
+    return project, work
+
+
+def test_a_service_that_an_update_closes_names_each_route_to_change(
+    installed: Render, history: Project, tmp_path: Path
+) -> None:
+    """The routes are the team's: the update leaves them open, and a test fails for them."""
+    project, work = switch_on("auth=oidc", installed, history, tmp_path)
     check = ("pytest", "-q", "tests/core/oidc/test_closed_by_default.py")
 
     failed = project.run(*check, check=False).stdout
@@ -236,15 +244,7 @@ def test_jobs_can_be_switched_on_by_an_update_that_says_what_to_run(
     installed: Render, history: Project, tmp_path: Path
 ) -> None:
     """The revisions are the team's: a command writes the one of the jobs."""
-    project = start(history, tmp_path / "project", VERSIONS[-3])
-    work = Work(project)
-    a_feature(work)
-    commit(project)
-    update(project, WORKING_TREE, "--data=jobs=true")
-    assert_clean(project)
-    assert work.lost() == []
-    environment = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv"
-    (project.path / ".venv").symlink_to(environment)
+    project, _ = switch_on("jobs=true", installed, history, tmp_path)
     tests = ("pytest", "-q", "tests/test_migrations.py", "tests/core/test_jobs.py")
 
     failed = project.run(*tests, check=False).stdout

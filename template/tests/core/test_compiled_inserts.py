@@ -47,7 +47,7 @@ from app.core.application import set_up
 from app.core.database import WriterDep, async_session_factory, engine, writer
 from app.core.db.compiled_inserts import AutocommitWriter, CompiledInsert, SessionWriter
 from app.models.base import UUIDPrimaryKeyMixin, VersionMixin
-from tests.conftest import client_of
+from tests.conftest import client_with_tables
 
 Fields = dict[str, Any]
 made: list[int] = []
@@ -172,12 +172,8 @@ async def tables(connection: AsyncConnection) -> None:
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
     """A client whose requests commit."""
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with client_of(app) as client:
+    async with client_with_tables(app, Base.metadata) as client:
         yield client
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.drop_all)
 
 
 @pytest.mark.parametrize(

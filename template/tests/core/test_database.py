@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from app.core.application import set_up
-from app.core.database import ReadSessionDep, SessionDep, engine
+from app.core.database import ReadSessionDep, SessionDep
 from app.models import IdentityPrimaryKeyMixin
-from tests.conftest import client_of
+from tests.conftest import client_with_tables
 
 app = FastAPI()
 kept: list[AsyncSession] = []
@@ -72,12 +72,8 @@ set_up(app)
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with client_of(app) as client:
+    async with client_with_tables(app, Base.metadata) as client:
         yield client
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.drop_all)
 
 
 async def test_a_request_is_committed_before_its_response(

@@ -18,7 +18,7 @@ from app.core.database import engine
 from app.core.db.compiled_inserts import CompiledInsert
 from app.core.errors import ConflictError
 from app.core.http.idempotency import IdempotencyDep, IdempotencyKeyMixin
-from tests.conftest import client_of
+from tests.conftest import client_with_tables
 
 app = FastAPI()
 numbers = count()
@@ -85,12 +85,8 @@ set_up(app)
 async def client() -> AsyncGenerator[AsyncClient]:
     global numbers
     numbers = count()
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with client_of(app) as client:
+    async with client_with_tables(app, Base.metadata) as client:
         yield client
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.drop_all)
 
 
 async def post(

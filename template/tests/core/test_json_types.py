@@ -16,7 +16,7 @@ from app.core.application import set_up
 from app.core.database import ReaderDep, ReadSessionDep, SessionDep, engine
 from app.core.db.compiled_reads import CompiledRead
 from app.core.json_types import Day, Duration, Number, Timestamp
-from tests.conftest import client_of
+from tests.conftest import client_with_tables
 
 
 class Base(DeclarativeBase):
@@ -76,12 +76,8 @@ VALID = {
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with client_of(app) as client:
+    async with client_with_tables(app, Base.metadata) as client:
         yield client
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.drop_all)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import ClauseElement, Column, Select, Table, insert, inspect, select
 from sqlalchemy.exc import NoInspectionAvailable
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import schema
 from sqlalchemy.sql.visitors import iterate
 
@@ -193,16 +193,6 @@ class AutocommitWriter(Driver):
 
     A statement that takes longer than `slow_statement` seconds is logged.
     """
-
-    def __init__(
-        self,
-        bind: AsyncEngine | AsyncConnection,
-        *,
-        slow_statement: float,
-        session_class: type[Session] = Session,
-    ) -> None:
-        super().__init__(bind, slow_statement=slow_statement)
-        self._session_events: Any = session_class().dispatch
 
     async def add(self, insert: CompiledInsert[Model, Row], instance: Model) -> Row:
         """Insert a new instance, and return its row; raise what a session would."""

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any, Generic
 
 from sqlalchemy import ColumnElement, Select, TypeCoerce
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.orm import Session
 
 from app.core.db.dialect import DIALECT
 from app.core.db.driver_statements import Driver, DriverStatement, Row, Rows
@@ -90,16 +88,8 @@ class Reader(Driver):
     A statement that takes longer than `slow_statement` seconds is logged.
     """
 
-    def __init__(
-        self,
-        bind: AsyncEngine | AsyncConnection,
-        *,
-        slow_statement: float,
-        session_class: type[Session] = Session,
-    ) -> None:
-        super().__init__(bind, slow_statement=slow_statement)
-        self._session_events: Any = session_class().dispatch
-        self._harmless: list[Any] = []
+    # The listeners that were found to leave reads alone.
+    _harmless: Sequence[Any] = ()
 
     async def first(self, read: CompiledRead[Row], /, **values: Any) -> Row | None:
         """Return the first row, or None where there is none."""
@@ -115,7 +105,7 @@ class Reader(Driver):
     ) -> list[Any]:
         """Return what `CompiledRead.rows` makes rows of."""
         events = self._session_events
-        if (added := [*events.do_orm_execute, *events.after_begin]) != self._harmless:
+        if (added := (*events.do_orm_execute, *events.after_begin)) != self._harmless:
             refuse_listeners(added)
             self._harmless = added
         return await self.run(read.statement, read.arguments(values))

@@ -11,6 +11,7 @@ import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
@@ -132,13 +133,19 @@ class Driver:
     """
 
     def __init__(
-        self, bind: AsyncEngine | AsyncConnection, *, slow_statement: float
+        self,
+        bind: AsyncEngine | AsyncConnection,
+        *,
+        slow_statement: float,
+        session_class: type[Session] = Session,
     ) -> None:
         if "schema_translate_map" in bind.sync_engine.get_execution_options():
             raise ValueError("Compiled statements have no schema_translate_map.")
         # A connection in tests, where each test is one transaction.
         self.bind = bind
         self._slow_statement = slow_statement
+        # The listeners that a session would run.
+        self._session_events: Any = session_class().dispatch
 
     async def run(self, statement: DriverStatement, arguments: list[Any]) -> list[Any]:
         """Return the records of a statement; raise what a session would."""

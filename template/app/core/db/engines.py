@@ -33,19 +33,21 @@ class EngineOptions:
 
     def connect_args(self, *, pgbouncer: bool, read_only: bool) -> dict[str, Any]:
         """Return what SQLAlchemy connects with, beside the URL."""
+        always = {
+            "timeout": self.connect_timeout,
+            "connection_class": self.connection_class,
+        }
         if pgbouncer:
             # In transaction mode the next statement may reach another server connection:
             # no prepared statement is kept, and timeouts come from ALTER ROLE.
             return {
-                "timeout": self.connect_timeout,
-                "connection_class": self.connection_class,
+                **always,
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
             }
         statement_timeout = int(self.statement_timeout * 1000)
         return {
-            "timeout": self.connect_timeout,
-            "connection_class": self.connection_class,
+            **always,
             # Later than the server's own timeout, for a server that stopped responding.
             "command_timeout": self.statement_timeout + 1,
             "server_settings": {
