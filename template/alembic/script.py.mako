@@ -1,9 +1,12 @@
 """${message}."""
 
+## A merge has two parents and nothing to do.
+% if not isinstance(down_revision, tuple):
 % if not upgrades or "sa." in upgrades + downgrades or "op." not in upgrades:
 import sqlalchemy as sa
 % endif
 from alembic import op
+% endif
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}

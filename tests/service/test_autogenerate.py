@@ -46,7 +46,7 @@ from app.models.base import CreatedAtMixin, UUIDPrimaryKeyMixin
 
 class Invoice(UUIDPrimaryKeyMixin, CreatedAtMixin, Base):
     __tablename__ = "invoice"
-    __table_args__ = {"schema": "billing department"}
+    __table_args__ = ({"schema": "billing department"},)
 
     item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("item.id"), index=True)
     number: Mapped[str] = mapped_column(unique=True)
@@ -402,3 +402,34 @@ def test_a_service_that_ignores_nothing_needs_no_line_for_it(service: Service) -
         *("pytest", "-q", "tests/test_migrations.py", "tests/items"),
         **service.environment,
     )
+
+
+def test_the_tables_of_a_feature_are_dropped_as_their_foreign_keys_require(
+    service: Service,
+) -> None:
+    service.add_models(BILLING, "Invoice")
+    service.autogenerate()
+    models = service.project.path / "app" / "models"
+    for name in ("team", "item"):
+        (models / f"{name}.py").unlink()
+    init = models / "__init__.py"
+    names = re.compile(r"^.*\b(Invoice|Item|Note)\b.*\n", re.MULTILINE)
+    init.write_text(names.sub("", init.read_text()))
+
+    revision = service.autogenerate()
+
+    dropped = re.findall(r'op\.drop_table\("(\w+)"', revision.split("def downgrade")[0])
+    assert sorted(dropped[:-1]) == ["invoice", "note"]
+    assert dropped[-1] == "item"
+
+
+def test_a_merge_of_two_heads_needs_no_edit(service: Service) -> None:
+    for head in ("d20e94b6a7c3", "d20e94b6a7c3"):
+        service.alembic("revision", "-m", "One of two", "--head", head, "--splice")
+    service.project.run("ruff", "check", "--fix", "--quiet")
+
+    service.alembic("merge", "heads", "-m", "Join both")
+
+    service.project.run("ruff", "check")
+    service.project.run("ruff", "format", "--check")
+    service.alembic("upgrade", "head")

@@ -453,7 +453,44 @@ async def test_a_photo_is_accepted_and_a_static_file_is_served(
 """
 
 
-def test_uploads_static_files_rows_and_extensions_are_as_the_guides_say(
+SOCKETS = """
+from fastapi import APIRouter, WebSocket
+from sqlalchemy import select
+
+from app.core.database import read_session_factory
+from app.models import Item
+
+router = APIRouter()
+"""
+
+
+def add_streams(project: Project) -> None:
+    """Add the event stream, the WebSocket and their tests, as the guides show them."""
+    app, tests = project.path / "app", project.path / "tests"
+    events = blocks(section(HOW_TO, "Send server-sent events"), "python")
+    (app / "changes.py").write_text("\n\n".join(events))
+    sockets = blocks(section(HOW_TO, "Use a WebSocket"), "python")
+    (app / "sockets.py").write_text("\n\n".join([SOCKETS, *sockets]))
+    (test,) = blocks(section(HOW_TO, "Test streams and WebSockets"), "python")
+    (tests / "items" / "test_streams.py").write_text(test)
+    service = app / "items" / "service.py"
+    changed = "    await session.flush()\n    return item\n"
+    text = service.read_text().replace(
+        changed, f"    await announce(session, item)\n{changed}"
+    )
+    service.write_text(
+        text.replace(
+            "from app.core", "from app.changes import announce\nfrom app.core", 1
+        )
+    )
+    api = app / "api.py"
+    api.write_text(
+        f"from app import changes, sockets\n{api.read_text()}"
+        "router.include_router(changes.router)\nrouter.include_router(sockets.router)\n"
+    )
+
+
+def test_uploads_streams_static_files_rows_and_extensions_are_as_the_guides_say(
     installed: Render, tmp_path: Path
 ) -> None:
     project = installed().copy(tmp_path / "project")
@@ -477,7 +514,8 @@ def test_uploads_static_files_rows_and_extensions_are_as_the_guides_say(
     (rows,) = blocks(section(HOW_TO, "Prepare rows for tests"), "python")
     (project.path / "tests/items/test_rows.py").write_text(f"{ROWS}\n{rows}{USES}")
     (create,) = blocks(section(HOW_TO, "Use an extension of PostgreSQL"), "python")
-    project.run("uv", "add", "--quiet", "python-multipart")
+    add_streams(project)
+    project.run("uv", "add", "--quiet", "python-multipart", "websockets")
     project.run("uv", "sync", "--quiet")
     project.run("alembic", "revision", "-m", "Create citext")
     (revision,) = (project.path / "alembic/versions").glob("*create_citext.py")
@@ -510,11 +548,21 @@ def test_the_example_can_be_dropped_from_a_database_that_has_it(
 
     project.run(*shlex.split(command)[2:], **environment)
     (revision,) = (project.path / "alembic/versions").glob("*drop_the_example.py")
-    revision.write_text(with_upgrade(revision.read_text(), drop))
+    comment, call = drop.splitlines()
+    assert call in revision.read_text()
+    accepted = f"{comment}\n    op.drop_table"
+    revision.write_text(revision.read_text().replace("op.drop_table", accepted))
 
     project.run("python", "scripts/lint_migrations.py", revision, **environment)
-    project.run("alembic", "upgrade", "head", **environment)
-    project.run("alembic", "check", **environment)
+    project.run("ruff", "check", **environment)
+    project.run("pytest", "-q", "tests/test_migrations.py", **environment)
+    upgrade, _ = revision.read_text().split("def downgrade")
+    revision.write_text(f"{upgrade}def downgrade() -> None:\n    pass\n")
+    irreversible = project.run(
+        "pytest", "-q", "tests/test_migrations.py", check=False, **environment
+    ).stdout
+    assert "A revision cannot be undone:" in irreversible
+    assert "Traceback" not in irreversible
 
 
 def with_upgrade(revision: str, upgrade: str) -> str:

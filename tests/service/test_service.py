@@ -229,14 +229,17 @@ def test_an_unreachable_database_is_named_without_its_password(
     assert "Traceback" not in result.stdout
 
 
-def test_a_port_in_use_is_named_before_any_url(installed: Render) -> None:
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_a_port_in_use_is_named_before_anything_starts(
+    installed: Render, command: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         result = installed().run(
-            *("dev", "--port", port), check=False, DATABASE_URL=UNREACHABLE
+            *(command, "--port", port), check=False, DATABASE_URL=UNREACHABLE
         )
     invalid = installed().run(
-        *("dev", "--port", "99999"), check=False, DATABASE_URL=UNREACHABLE
+        *(command, "--port", "99999"), check=False, DATABASE_URL=UNREACHABLE
     )
 
     assert result.returncode == invalid.returncode == 1

@@ -117,9 +117,11 @@ def test_the_generated_tests_send_no_telemetry(installed: Render) -> None:
 def test_a_pipeline_has_the_settings_of_the_example_file(
     installed: Render, tmp_path: Path
 ) -> None:
-    project = copy_of(installed(), tmp_path / "project")
+    everything = installed(kubernetes=True, auth="oidc", jobs=True, telemetry=True)
+    project = copy_of(everything, tmp_path / "project")
     add_settings(project)
     tests = ("pytest", "-q", "tests/core/test_config.py", "tests/test_main.py")
+    tests += ("tests/core/oidc/test_oidc_settings.py",)
 
     missing = project.run(*tests, check=False)
     passing = project.run(*tests, PAYMENT_KEY="key", MAIL__PASSWORD="pass-w0rd")

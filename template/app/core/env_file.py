@@ -1,7 +1,8 @@
 """The file `.env`: where it is, and whether all of it can be read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -41,6 +42,27 @@ def unreadable_lines(path: Path) -> Iterator[str]:
                 f"of the value, set {binding.key} in the environment instead"
             )
         known.add(binding.key or "")
+
+
+def misspelled_names(path: Path, settings: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each name that is nearly that of a setting nobody has set.
+
+    Other programs may read the file too, so any other unknown name is left alone.
+    """
+    if not path.is_file():
+        return
+    known = {name.upper() for name in settings}
+    named = [
+        (binding.key.upper().split("__")[0], _line(binding))
+        for binding in parse_stream(StringIO(path.read_text(ENCODING)))
+        if binding.key
+    ]
+    is_set = {name for name, _ in named} | {name.upper() for name in os.environ}
+    for name, line in named:
+        if name not in known:
+            for setting in get_close_matches(name, known, n=1, cutoff=0.9):
+                if setting not in is_set:
+                    yield f"{path}, line {line}: {name} has no effect; is it {setting}?"
 
 
 def _line(binding: Binding) -> int:

@@ -17,7 +17,7 @@ def main() -> None:
     import uvicorn
 
     from app.core.config import settings
-    from app.core.server import Server
+    from app.core.server import Server, check_address
 
     parser = argparse.ArgumentParser("serve", description=__doc__)
     parser.add_argument("--host", default=settings.HOST, help="default: %(default)s")
@@ -25,6 +25,8 @@ def main() -> None:
         "--port", default=settings.PORT, type=int, help="default: %(default)s"
     )
     arguments = parser.parse_args()
+    # Otherwise the application would be started first, with all that its lifespans do.
+    check_address(arguments.host, arguments.port)
     config = uvicorn.Config(
         "app.main:app",
         host=arguments.host,

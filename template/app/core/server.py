@@ -1,15 +1,19 @@
 """The server of `serve` and `dev`: how it starts and stops."""
 
 import gc
+import logging
 import signal
 import threading
-from socket import socket
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from types import FrameType
 
 import uvicorn
 
 from app.core import health
 from app.core.config import settings
+from app.core.env_file import ENV_FILE, misspelled_names
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -23,6 +27,8 @@ class Server(uvicorn.Server):
         # all of it again and again, the longer the more features there are.
         gc.freeze()
         gc.enable()
+        for problem in misspelled_names(ENV_FILE, type(settings).model_fields):
+            logger.warning(problem)
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -42,3 +48,17 @@ class Server(uvicorn.Server):
         health.draining.set()
         # Does not raise the signal again at the end, as uvicorn would: the exit code is 0.
         self.should_exit = True
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise SystemExit, with what to do, if the service cannot listen there."""
+    family = AF_INET6 if ":" in host else AF_INET
+    with socket(family) as server:
+        server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        try:
+            server.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise SystemExit(
+                f"Cannot listen on port {port} of {host}: {error}. "
+                "Choose another port with --port."
+            ) from None

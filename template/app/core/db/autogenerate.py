@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import (
     AddConstraintOp,
     CreateTableOp,
+    DowngradeOps,
     DropConstraintOp,
+    DropTableOp,
     ExecuteSQLOp,
     MigrationScript,
     ModifyTableOps,
+    UpgradeOps,
 )
 from alembic.runtime.migration import MigrationContext
 from alembic.runtime.plugins import Plugin
@@ -83,22 +88,48 @@ def is_ignored(table: str, patterns: Collection[str]) -> bool:
     return any(fnmatchcase(table, pattern) for pattern in patterns)
 
 
-def create_schemas(
+def complete(
     context: MigrationContext, _: object, scripts: list[MigrationScript]
+) -> None:
+    """Complete the revisions that Alembic generates, so that they run as written."""
+    for script in scripts:
+        if script.upgrade_ops is not None and script.downgrade_ops is not None:
+            _drop_referring_tables_first(script.upgrade_ops)
+            script.upgrade_ops.reverse_into(script.downgrade_ops)
+            _create_schemas(context, script.upgrade_ops, script.downgrade_ops)
+
+
+def _drop_referring_tables_first(upgrade: UpgradeOps) -> None:
+    """Move the dropped tables to the end, each behind those with a foreign key to it."""
+    drops = {
+        op.to_table().key: op for op in upgrade.ops if isinstance(op, DropTableOp)
+    }
+    sorter = TopologicalSorter(dict.fromkeys(drops, ()))
+    for name, op in drops.items():
+        for key in op.to_table().foreign_keys:
+            referred = key.target_fullname.rpartition(".")[0]
+            if referred in drops and referred != name:
+                sorter.add(referred, name)
+    # Tables that refer to each other have no such order.
+    with suppress(CycleError):
+        order = [*sorter.static_order()]
+        kept = [op for op in upgrade.ops if not isinstance(op, DropTableOp)]
+        upgrade.ops[:] = [*kept, *(drops[name] for name in order)]
+
+
+def _create_schemas(
+    context: MigrationContext, upgrade: UpgradeOps, downgrade: DowngradeOps
 ) -> None:
     """Add the schemas to a revision that its tables need and the database lacks."""
     assert context.connection is not None
     known = inspect(context.connection).get_schema_names()
-    for script in scripts:
-        if script.upgrade_ops is None or script.downgrade_ops is None:
-            continue
-        tables = [op for op in script.upgrade_ops.ops if isinstance(op, CreateTableOp)]
-        needed = {op.schema for op in tables if op.schema}
-        for schema in sorted(needed.difference(known)):
-            create = CreateSchema(schema, if_not_exists=True)
-            drop = DropSchema(schema, if_exists=True)
-            script.upgrade_ops.ops.insert(0, _execute(create, context))
-            script.downgrade_ops.ops.append(_execute(drop, context))
+    tables = [op for op in upgrade.ops if isinstance(op, CreateTableOp)]
+    needed = {op.schema for op in tables if op.schema}
+    for schema in sorted(needed.difference(known)):
+        create = CreateSchema(schema, if_not_exists=True)
+        drop = DropSchema(schema, if_exists=True)
+        upgrade.ops.insert(0, _execute(create, context))
+        downgrade.ops.append(_execute(drop, context))
 
 
 def _execute(

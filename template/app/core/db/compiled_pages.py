@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Generic
 
 from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam
@@ -12,6 +13,7 @@ from app.core.db.pagination import Keyset, Page, PageQuery, page_of
 
 # The parameters of `get` and of its SQL.
 RESERVED = {"self", "reader", "page", "sort", "limit"}
+NO_FILTERS: Mapping[str, ColumnElement[bool]] = MappingProxyType({})
 
 
 class CompiledPages(Generic[Row]):
@@ -29,7 +31,7 @@ class CompiledPages(Generic[Row]):
         row: type[Row],
         *,
         orders: Mapping[Any, Keyset],
-        filters: Mapping[str, ColumnElement[bool]],
+        filters: Mapping[str, ColumnElement[bool]] = NO_FILTERS,
     ) -> None:
         self._select, self._row = select, row
         self._orders, self._filters = orders, filters

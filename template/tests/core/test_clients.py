@@ -1,0 +1,72 @@
+"""The clients that tests of a service use."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import anyio
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from starlette.responses import StreamingResponse
+from starlette.testclient import TestClient
+
+from app.core.database import SessionDep, engine
+from tests import conftest
+from tests.conftest import client_of
+from tests.live_server import live_server
+
+app = FastAPI()
+
+
+@app.get("/endless")
+async def stream() -> StreamingResponse:
+    async def ticks() -> AsyncGenerator[str]:
+        while True:
+            yield "tick\n"
+            await asyncio.sleep(0.01)
+
+    return StreamingResponse(ticks(), media_type="text/plain")
+
+
+@app.get("/database")
+async def use_the_database(session: SessionDep) -> bool:
+    return (await session.connection()).in_transaction()
+
+
+async def test_a_live_client_reads_a_stream_that_has_no_end(
+    live_client: AsyncClient,
+) -> None:
+    assert (await live_client.get("/livez")).status_code == 200
+
+    async with (
+        live_server(app) as url,
+        live_client.stream("GET", f"{url}/endless") as response,
+    ):
+        lines = response.aiter_lines()
+        assert [await anext(lines) for _ in range(3)] == ["tick"] * 3
+
+
+async def test_a_response_that_does_not_end_fails_the_test_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conftest, "RESPONSE_SECONDS", 0.1)
+
+    with pytest.raises(pytest.fail.Exception, match="use `live_client` for a stream"):
+        async with client_of(app) as client:
+            await client.get("/endless")
+
+
+async def test_another_event_loop_does_not_get_the_connections_of_the_tests(
+    client: AsyncClient,
+) -> None:
+    def request() -> None:
+        with TestClient(app) as other:
+            other.get("/database")
+
+    async with engine.connect():
+        pass
+    with pytest.raises(RuntimeError, match="Instead of Starlette's TestClient"):
+        await anyio.to_thread.run_sync(request)
+
+    async with engine.connect() as connection:
+        assert not connection.closed
