@@ -79,7 +79,7 @@ async def _first_status(app: ASGIApp, scope: Scope) -> int:
             status.set_result(message.get("status", 0))
 
     # Nobody waits for the rest of the response: a stream may have no end.
-    request = asyncio.create_task(app(scope, receive, send))
+    request = asyncio.ensure_future(app(scope, receive, send))
     await asyncio.wait({request, status}, return_when=asyncio.FIRST_COMPLETED)
     request.cancel()
     await asyncio.wait({request})

@@ -56,9 +56,7 @@ async def test_a_response_that_does_not_end_fails_the_test_with_a_sentence(
             await client.get("/endless")
 
 
-async def test_another_event_loop_does_not_get_the_connections_of_the_tests(
-    client: AsyncClient,
-) -> None:
+async def test_another_event_loop_does_not_get_the_connections_of_the_tests() -> None:
     def request() -> None:
         with TestClient(app) as other:
             other.get("/database")

@@ -101,9 +101,7 @@ def complete(
 
 def _drop_referring_tables_first(upgrade: UpgradeOps) -> None:
     """Move the dropped tables to the end, each behind those with a foreign key to it."""
-    drops = {
-        op.to_table().key: op for op in upgrade.ops if isinstance(op, DropTableOp)
-    }
+    drops = {op.to_table().key: op for op in upgrade.ops if isinstance(op, DropTableOp)}
     sorter = TopologicalSorter(dict.fromkeys(drops, ()))
     for name, op in drops.items():
         for key in op.to_table().foreign_keys:
