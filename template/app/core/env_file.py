@@ -52,17 +52,18 @@ def misspelled_names(path: Path, settings: Collection[str]) -> Iterator[str]:
     if not path.is_file():
         return
     known = {name.upper() for name in settings}
-    named = [
-        (binding.key.upper().split("__")[0], _line(binding))
-        for binding in parse_stream(StringIO(path.read_text(ENCODING)))
-        if binding.key
-    ]
-    is_set = {name for name, _ in named} | {name.upper() for name in os.environ}
-    for name, line in named:
-        if name not in known:
-            for setting in get_close_matches(name, known, n=1, cutoff=0.9):
-                if setting not in is_set:
-                    yield f"{path}, line {line}: {name} has no effect; is it {setting}?"
+    # An empty value counts as not set.
+    is_set = {name.upper() for name, value in os.environ.items() if value}
+    unknown = []
+    for binding in parse_stream(StringIO(path.read_text(ENCODING))):
+        if binding.key and binding.value:
+            name = binding.key.upper().split("__")[0]
+            is_set.add(name)
+            if name not in known:
+                unknown.append((name, _line(binding)))
+    for name, line in unknown:
+        for setting in get_close_matches(name, known - is_set, n=1, cutoff=0.9):
+            yield f"{path}, line {line}: {name} has no effect; is it {setting}?"
 
 
 def _line(binding: Binding) -> int:
