@@ -407,7 +407,9 @@ def test_a_service_that_ignores_nothing_needs_no_line_for_it(service: Service) -
 def test_the_tables_of_a_feature_are_dropped_as_their_foreign_keys_require(
     service: Service,
 ) -> None:
-    service.add_models(BILLING, "Invoice")
+    # Alembic does not look at a schema that no model uses.
+    public = BILLING.replace('({"schema": "billing department"},)', "()")
+    service.add_models(public, "Invoice")
     service.autogenerate()
     models = service.project.path / "app" / "models"
     for name in ("team", "item"):
@@ -424,8 +426,8 @@ def test_the_tables_of_a_feature_are_dropped_as_their_foreign_keys_require(
 
 
 def test_a_merge_of_two_heads_needs_no_edit(service: Service) -> None:
-    for head in ("d20e94b6a7c3", "d20e94b6a7c3"):
-        service.alembic("revision", "-m", "One of two", "--head", head, "--splice")
+    for name in ("Ours", "Theirs"):
+        service.alembic("revision", "-m", name, "--head", "d20e94b6a7c3", "--splice")
     service.project.run("ruff", "check", "--fix", "--quiet")
 
     service.alembic("merge", "heads", "-m", "Join both")
