@@ -429,6 +429,7 @@ def test_a_merge_of_two_heads_needs_no_edit(service: Service) -> None:
     for name in ("Ours", "Theirs"):
         service.alembic("revision", "-m", name, "--head", "d20e94b6a7c3", "--splice")
     service.project.run("ruff", "check", "--fix", "--quiet")
+    service.project.run("ruff", "format", "--quiet")
 
     service.alembic("merge", "heads", "-m", "Join both")
 

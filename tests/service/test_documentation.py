@@ -549,10 +549,8 @@ def test_the_example_can_be_dropped_from_a_database_that_has_it(
     project.run(*shlex.split(command)[2:], **environment)
     (revision,) = (project.path / "alembic/versions").glob("*drop_the_example.py")
     comment, call = drop.splitlines()
-    assert f"\n{call}\n" in revision.read_text()
-    accepted = revision.read_text().replace(
-        "    op.drop_t", f"{comment}\n    op.drop_t"
-    )
+    assert f"\n    {call}\n" in revision.read_text()
+    accepted = revision.read_text().replace("op.drop_t", f"{comment}\n    op.drop_t")
     revision.write_text(accepted)
 
     project.run("python", "scripts/lint_migrations.py", revision, **environment)
