@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     Numeric,
+    Sequence,
     Table,
     Text,
     TypeDecorator,
@@ -124,6 +125,9 @@ class Part(Base):
     thing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("insert_thing.id"))
 
 
+NUMBERS = Sequence("insert_numbers", metadata=Base.metadata)
+
+
 class Fatal(Base):
     """Loses its connection while a row is inserted."""
 
@@ -138,6 +142,17 @@ class Fatal(Base):
         made.append(len(made))
 
 
+class Unknown(Base):
+    """Asks PostgreSQL for what does not exist, by a number that no rollback gives back."""
+
+    __tablename__ = "insert_unknown"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    valid: Mapped[bool] = mapped_column(
+        server_default=func.amvalidate(NUMBERS.next_value())
+    )
+
+
 class Loud(BaseModel):
     loud: str
     secret: str
@@ -147,6 +162,7 @@ THING = CompiledInsert(Thing, Fields)
 LOUD = CompiledInsert(Thing, Loud)
 PART = CompiledInsert(Part, Fields)
 FATAL = CompiledInsert(Fatal, Fields)
+UNKNOWN = CompiledInsert(Unknown, Fields)
 
 app = FastAPI()
 
@@ -159,6 +175,11 @@ async def add_thing(writer: WriterDep, new: Fields) -> Fields:
 @app.post("/fatal")
 async def add_fatal(writer: WriterDep) -> None:
     await writer.add(FATAL, Fatal())
+
+
+@app.post("/unknown")
+async def add_unknown(writer: WriterDep) -> None:
+    await writer.add(UNKNOWN, Unknown())
 
 
 set_up(app)
@@ -277,6 +298,16 @@ async def test_a_write_whose_connection_is_lost_is_not_repeated(
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
     assert made == [0]
+
+
+async def test_a_write_that_fails_within_postgresql_is_not_repeated(
+    client: AsyncClient,
+) -> None:
+    response = await client.post("/unknown")
+
+    async with engine.connect() as connection:
+        assert await connection.scalar(select(NUMBERS.next_value())) == 2
+    assert response.status_code == 503
 
 
 async def test_a_slow_insert_is_logged_without_its_values(
