@@ -481,15 +481,18 @@ async def test_an_instance_of_a_session_is_refused(
         await writer.add(THING, thing)
 
 
+@pytest.mark.parametrize("name", ["after_insert", "refresh_flush"])
 async def test_a_listener_that_is_added_later_stops_compiled_inserts(
-    tables: None,
+    tables: None, name: str
 ) -> None:
-    event.listen(Thing, "after_insert", write_down)
+    event.listen(Thing, name, write_down)
     try:
         with pytest.raises(ValueError, match="has a listener"):
             await writer.add(THING, Thing(name="Lamp"))
+        with pytest.raises(ValueError, match=name):
+            CompiledInsert(Thing, Fields)
     finally:
-        event.remove(Thing, "after_insert", write_down)
+        event.remove(Thing, name, write_down)
 
     assert await writer.add(THING, Thing(name="Lamp"))
 
