@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -273,6 +273,25 @@ async def test_a_job_that_has_ended_before_it_is_rescued_is_left_alone(
         await until(lambda: runs == [str(id)])
 
     assert "worker connects again" not in caplog.messages
+
+
+async def test_the_rescue_of_jobs_ends_though_the_driver_loses_its_cancellation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def lose_a_cancellation(*_: object, **__: object) -> list[StoredJob]:
+        runs.append("look")
+        assert runs == ["look"]
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await finish.wait()
+        return []
+
+    monkeypatch.setattr(JobManager, "get_stalled_jobs", lose_a_cancellation)
+    rescuing = asyncio.create_task(stalled.rescue_jobs(tasks.make_queue(finish.set)))
+    await started.wait()
+
+    rescuing.cancel()
+    await rescuing
 
 
 async def test_two_workers_run_a_periodic_job_once_each_time() -> None:
