@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -86,6 +87,19 @@ async def store(sql: str) -> None:
         await connection.execute(text(sql))
 
 
+def run_jobs_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    url = settings.DATABASE_URL.render_as_string(hide_password=False)
+    program = "from app.core.failed_jobs import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 async def test_a_job_runs_once_it_is_committed_and_leaves_nothing() -> None:
     @job(name="test.note")
     async def note(run: Run, what: str) -> None:
@@ -110,19 +124,42 @@ async def test_a_job_that_raises_runs_again_until_it_is_given_up() -> None:
         await until_stored(("test.fail", "failed", 3))
     assert runs == ["1", "2", "3"]
 
-    (listed,) = [line async for line in failed_jobs.lines("failed", [])]
+    (listed,) = await failed_jobs.carry_out("failed", [])
     id = int(listed.split()[0])
     assert "test.fail  3 attempts" in listed
-    assert [line async for line in failed_jobs.lines("retry", [id, 0])] == [
+    assert await failed_jobs.carry_out("retry", [id, 0]) == [
         f"{id} is run again",
         "0 is no failed job",
     ]
     async with working():
         await until_stored(("test.fail", "failed", 5))
-    assert [line async for line in failed_jobs.lines("delete", [id])] == [
-        f"{id} is deleted"
-    ]
+    assert await failed_jobs.carry_out("delete", [id]) == [f"{id} is deleted"]
     assert await stored_jobs() == []
+
+
+@pytest.mark.parametrize("command", ["retry", "delete"])
+async def test_a_command_that_cannot_be_committed_does_not_say_that_it_is_done(
+    command: str,
+) -> None:
+    await store("""
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, status)
+        VALUES (0, 'test.old', 'test.old', 'failed')
+    """)
+    await store("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE 'refused'; END $$
+    """)
+    await store("""
+        CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE OR DELETE ON procrastinate_jobs
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()
+    """)
+    try:
+        result = await asyncio.to_thread(run_jobs_command, command, "0")
+    finally:
+        await store("DROP FUNCTION refuse CASCADE")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "refused" in result.stderr
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
