@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
 from opentelemetry.trace import StatusCode
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
@@ -34,7 +35,7 @@ def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
         # They have the text of exceptions, and with it values.
         "logs": False,
         "exclude": lambda scope: (
-            scope["path"] in exclude or (own is not None and own(scope))
+            get_route_path(scope) in exclude or (own is not None and own(scope))
         ),
     }
     # It is an argument of FastAPI(), but main.py is for the team to edit.

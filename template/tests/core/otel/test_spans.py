@@ -317,6 +317,17 @@ async def test_probes_and_what_the_application_excludes_have_no_spans(
     assert sent.spans() == []
 
 
+@pytest.mark.parametrize("path", ["/shop/livez", "/livez"])
+async def test_probes_below_a_root_path_have_no_spans(sent: Sent, path: str) -> None:
+    """A proxy may remove the root path, or leave it."""
+    transport = ASGITransport(app, root_path="/shop")
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        response = await client.get(path)
+
+    assert response.status_code == 200
+    assert sent.spans() == []
+
+
 async def test_no_value_that_a_client_sends_is_in_a_span_or_a_metric(
     client: AsyncClient, sent: Sent
 ) -> None:
