@@ -7,10 +7,11 @@ import logging
 import os
 from typing import Literal
 
-Signal = Literal["TRACES", "METRICS"]
+Signal = Literal["TRACES", "METRICS", "LOGS"]
 SUPPORTED: dict[Signal, set[str]] = {
     "TRACES": {"otlp", "console"},
     "METRICS": {"otlp", "prometheus"},
+    "LOGS": set(),
 }
 PROTOCOL = "http/protobuf"
 
