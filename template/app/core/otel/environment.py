@@ -1,4 +1,4 @@
-"""What the standard variables of OpenTelemetry ask for.
+"""The standard environment variables of OpenTelemetry.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """

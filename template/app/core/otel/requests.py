@@ -1,4 +1,4 @@
-"""Spans of requests: FastAPI's own, without anything that a client has sent."""
+"""FastAPI's own spans of requests, without anything that a client has sent."""
 
 from collections.abc import Container
 
@@ -21,7 +21,7 @@ retries = metrics.get_meter("app").create_counter(
 
 
 def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
-    """Let an application make spans and metrics of requests, but for some paths.
+    """Let an application make spans and metrics of requests, except for some paths.
 
     Its spans have the request's id, which is in every problem document. The paths that
     the application itself excludes stay excluded.
@@ -32,7 +32,7 @@ def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
         "auto_configure": False,
         # Spans of dependencies and of validation double the cost of a request.
         "operation_spans": False,
-        # They have the text of exceptions, and with it values.
+        # They contain the text of exceptions, and with it values.
         "logs": False,
         "exclude": lambda scope: (
             get_route_path(scope) in exclude or (own is not None and own(scope))

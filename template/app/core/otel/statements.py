@@ -1,4 +1,4 @@
-"""Spans and durations of statements, measured where they are sent: at the driver."""
+"""Spans and durations of statements, measured at the driver."""
 
 import re
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class Statement:
         self.end(error)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Record how long the statement took, and what it failed with."""
+        """Record the duration of the statement, and its failure."""
         seconds = perf_counter() - self._started
         name, on_metric, on_span = summary(self.sql)
         if error is not None:

@@ -1,4 +1,4 @@
-"""Where traces and metrics are sent, and what the service does without a collector."""
+"""The destinations of traces and metrics, and a service without a collector."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The spans of requests: which there are, below which, and what they say."""
+"""The spans of requests: their tree, and their content."""
 
 import asyncio
 import logging
