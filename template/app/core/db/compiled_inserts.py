@@ -196,6 +196,9 @@ class Writer(Protocol):
 class AutocommitWriter(Driver):
     """Commits each row at once, before it is returned: in one round trip.
 
+    A row stays stored even if the type of the insert refuses its values, which PostgreSQL
+    may have made, or if a later statement of the request fails.
+
     A statement that takes longer than `slow_statement` seconds is logged.
     """
 
