@@ -37,8 +37,8 @@ class Watched(APIRoute):
         return super().matches(scope)
 
 
-def feature(prefix: str) -> FeatureRouter:
-    router = FeatureRouter(prefix=prefix, route_class=Watched)
+def feature(prefix: str, route_class: type[APIRoute] = APIRoute) -> FeatureRouter:
+    router = FeatureRouter(prefix=prefix, route_class=route_class)
 
     @router.get("/on")
     async def is_on() -> str:
@@ -69,12 +69,12 @@ async def get(app: FastAPI, path: str) -> str:
     return (await ask(app, path)).json()
 
 
-def many_kinds_of_routes(pages: Path) -> FastAPI:
+def many_kinds_of_routes(pages: Path, route_class: type[APIRoute]) -> FastAPI:
     """Return an application with every kind of route, some of them in each other's way."""
     app, api, versioned = FastAPI(), APIRouter(), APIRouter(prefix="/v1")
     for prefix in ("/lamps", "/lamps/{lamp_id}/bulbs", "/{room}/chairs", "/v1x"):
-        api.include_router(feature(prefix))
-        versioned.include_router(feature(prefix))
+        api.include_router(feature(prefix, route_class))
+        versioned.include_router(feature(prefix, route_class))
     odd = FeatureRouter(prefix="/odd")
     odd.add_route("/own-path", lambda _: PlainTextResponse("odd"))
     odd.mount("/mounted", PlainTextResponse("mounted"))
@@ -101,11 +101,12 @@ def many_kinds_of_routes(pages: Path) -> FastAPI:
 
 
 @pytest.mark.parametrize("root_path", ["", "/shop"])
+@pytest.mark.parametrize("route_class", [APIRoute, Watched])
 async def test_each_request_gets_the_response_that_it_gets_without_an_index(
-    tmp_path: Path, root_path: str
+    tmp_path: Path, route_class: type[APIRoute], root_path: str
 ) -> None:
     (tmp_path / "page.html").write_text("page")
-    apps = [many_kinds_of_routes(tmp_path) for _ in range(2)]
+    apps = [many_kinds_of_routes(tmp_path, route_class) for _ in range(2)]
     index_routes(apps[1])
 
     for path in [*PATHS.split(), "/" * 5000]:
@@ -122,7 +123,7 @@ async def test_each_request_gets_the_response_that_it_gets_without_an_index(
 async def test_the_routes_of_another_feature_are_not_tried(prefix: str) -> None:
     app, api = FastAPI(), APIRouter()
     for name in ("/lamps", "/chairs", "/tables"):
-        api.include_router(feature(name))
+        api.include_router(feature(name, Watched))
     app.include_router(api, prefix=prefix)
     set_up(app)
     Watched.tried.clear()

@@ -5,11 +5,19 @@ from copy import copy
 from itertools import chain, takewhile
 from operator import itemgetter
 from os.path import commonprefix
+from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import _IncludedRouter, iter_route_contexts
+from fastapi.routing import (
+    APIRoute,
+    _EffectiveRouteContext,
+    _get_fastapi_scope,
+    _IncludedRouter,
+    _route_selected,
+    iter_route_contexts,
+)
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, compile_path
+from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
 ROUTES = "app.core.routes"
@@ -31,11 +39,19 @@ def methods_of(scope: Scope) -> set[str]:
     }
 
 
+class Routes(NamedTuple):
+    """The routes of all paths with one beginning: the `plain` ones, which come first."""
+
+    router: APIRouter
+    plain: list[_EffectiveRouteContext]
+
+
 class RouteIndex:
     """A router of the same routes, whose cost does not depend on their number.
 
     FastAPI tries the routes of each feature in turn, and finds the last of two hundred
-    features in half a millisecond. The private names of FastAPI and Starlette are held by
+    features in half a millisecond. It also tries those of a router that is included in
+    another twice for each router. The private names of FastAPI and Starlette are held by
     `tests/core/test_routing.py`.
     """
 
@@ -45,7 +61,7 @@ class RouteIndex:
         # longer.
         self._lists: list[list[BaseRoute]] = []
         self._length = -1
-        self._routers: dict[str, APIRouter] = {}
+        self._routes: dict[str, Routes] = {}
         self._depth = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,19 +70,28 @@ class RouteIndex:
             return
         if sum(map(len, self._lists)) != self._length:
             self._build()
-        router = self._find(get_route_path(scope))
+        router, plain = self._find(get_route_path(scope))
         scope[ROUTES] = router.routes
         # Makes the URLs of all routes.
         scope.setdefault("router", self._router)
+        for route in plain:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                _route_selected(scope=scope, path=route.path_format)
+                _get_fastapi_scope(scope)["effective_route_context"] = route
+                scope["route"] = route.original_route
+                await route.original_route.handle(scope, receive, send)
+                return
         await router.app(scope, receive, send)
 
-    def _find(self, path: str) -> APIRouter:
-        """Return the router with the routes that a path can match."""
+    def _find(self, path: str) -> Routes:
+        """Return the routes that a path can match."""
         # No deeper than any prefix: a path of slashes only would take long.
         path = "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
-        return next(
-            self._routers[part] for part in _beginnings(path) if part in self._routers
-        )
+        while path not in self._routes:
+            path = path.rpartition("/")[0]
+        return self._routes[path]
 
     def _build(self) -> None:
         self._lists = list(_lists_of(self._router))
@@ -74,14 +99,14 @@ class RouteIndex:
         by_prefix: dict[str, list[tuple[int, BaseRoute]]] = {"": []}
         for part in enumerate(parts):
             by_prefix.setdefault(_prefix_of(part[1]), []).append(part)
-        self._routers = {}
+        self._routes = {}
         for prefix in by_prefix:
             found = (by_prefix.get(each, ()) for each in _beginnings(prefix))
             # In the order in which they were added: the first that matches responds.
             ordered = sorted(chain.from_iterable(found), key=itemgetter(0))
             router = copy(self._router)
             router.routes = [route for _, route in ordered]
-            self._routers[prefix] = router
+            self._routes[prefix] = Routes(router, list(_plain_routes(router)))
         self._depth = max(prefix.count("/") for prefix in by_prefix)
         self._length = sum(map(len, self._lists))
 
@@ -106,17 +131,45 @@ def _lists_of(router: APIRouter) -> Iterator[list[BaseRoute]]:
             yield from _lists_of(route.original_router)
 
 
+def _plain_routes(router: APIRouter) -> Iterator[_EffectiveRouteContext]:
+    """Yield the routes at the beginning of a router that FastAPI would only have to try."""
+    if _limits_forms(router):
+        return
+    for route in router.routes:
+        if not isinstance(route, _IncludedRouter) or not _only_includes(route):
+            return
+        for candidate in route.effective_candidates():
+            if (
+                not isinstance(candidate, _EffectiveRouteContext)
+                or not isinstance(candidate.original_route, APIRoute)
+                or type(candidate.original_route).matches != APIRoute.matches
+            ):
+                return
+            yield candidate
+
+
 def _can_be_taken_apart(route: _IncludedRouter) -> bool:
     """Return whether a router includes others, and passes on only what they have too."""
-    kind = type(route.original_router)
     candidates = route.effective_candidates()
+    return _only_includes(route) and any(
+        isinstance(candidate, _IncludedRouter) for candidate in candidates
+    )
+
+
+def _only_includes(route: _IncludedRouter) -> bool:
+    """Return whether a router does no more than to try its routes."""
+    kind = type(route.original_router)
     return (
-        any(isinstance(candidate, _IncludedRouter) for candidate in candidates)
-        and not route.effective_low_priority_routes()
-        # FastAPI has form limits from 0.165 on.
-        and not getattr(route.include_context, "form_limits", None)
+        not route.effective_low_priority_routes()
+        and not _limits_forms(route.include_context)
+        and not _limits_forms(route.original_router)
         and (kind.matches, kind.handle) == (APIRouter.matches, APIRouter.handle)
     )
+
+
+def _limits_forms(limited: object) -> bool:
+    # FastAPI has them from 0.165 on.
+    return bool(getattr(limited, "form_limits", None))
 
 
 def _prefix_of(route: BaseRoute) -> str:
