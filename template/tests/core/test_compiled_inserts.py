@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     Numeric,
+    Sequence,
     Table,
     Text,
     TypeDecorator,
@@ -124,6 +125,9 @@ class Part(Base):
     thing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("insert_thing.id"))
 
 
+NUMBERS = Sequence("insert_numbers", metadata=Base.metadata)
+
+
 class Fatal(Base):
     """Loses its connection while a row is inserted."""
 
@@ -138,6 +142,17 @@ class Fatal(Base):
         made.append(len(made))
 
 
+class Unknown(Base):
+    """Asks PostgreSQL for what does not exist, by a number that no rollback gives back."""
+
+    __tablename__ = "insert_unknown"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    valid: Mapped[bool] = mapped_column(
+        server_default=func.amvalidate(NUMBERS.next_value())
+    )
+
+
 class Loud(BaseModel):
     loud: str
     secret: str
@@ -147,6 +162,7 @@ THING = CompiledInsert(Thing, Fields)
 LOUD = CompiledInsert(Thing, Loud)
 PART = CompiledInsert(Part, Fields)
 FATAL = CompiledInsert(Fatal, Fields)
+UNKNOWN = CompiledInsert(Unknown, Fields)
 
 app = FastAPI()
 
@@ -161,6 +177,11 @@ async def add_fatal(writer: WriterDep) -> None:
     await writer.add(FATAL, Fatal())
 
 
+@app.post("/unknown")
+async def add_unknown(writer: WriterDep) -> None:
+    await writer.add(UNKNOWN, Unknown())
+
+
 set_up(app)
 
 
@@ -172,6 +193,8 @@ async def tables(connection: AsyncConnection) -> None:
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
     """A client whose requests commit."""
+    # The connections know the enum type of a test before this one by its number.
+    await engine.dispose()
     async with client_with_tables(app, Base.metadata) as client:
         yield client
 
@@ -277,6 +300,16 @@ async def test_a_write_whose_connection_is_lost_is_not_repeated(
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
     assert made == [0]
+
+
+async def test_a_write_that_fails_within_postgresql_is_not_repeated(
+    client: AsyncClient,
+) -> None:
+    response = await client.post("/unknown")
+
+    async with engine.connect() as connection:
+        assert await connection.scalar(select(NUMBERS.next_value())) == 2
+    assert response.status_code == 503
 
 
 async def test_a_slow_insert_is_logged_without_its_values(
@@ -450,15 +483,18 @@ async def test_an_instance_of_a_session_is_refused(
         await writer.add(THING, thing)
 
 
+@pytest.mark.parametrize("name", ["after_insert", "refresh_flush"])
 async def test_a_listener_that_is_added_later_stops_compiled_inserts(
-    tables: None,
+    tables: None, name: str
 ) -> None:
-    event.listen(Thing, "after_insert", write_down)
+    event.listen(Thing, name, write_down)
     try:
         with pytest.raises(ValueError, match="has a listener"):
             await writer.add(THING, Thing(name="Lamp"))
+        with pytest.raises(ValueError, match=name):
+            CompiledInsert(Thing, Fields)
     finally:
-        event.remove(Thing, "after_insert", write_down)
+        event.remove(Thing, name, write_down)
 
     assert await writer.add(THING, Thing(name="Lamp"))
 

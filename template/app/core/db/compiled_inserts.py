@@ -37,13 +37,14 @@ class CompiledInsert(Generic[Model, Row]):
     """An INSERT of a model, and the type of the row that it returns; made once, at import.
 
     A session's constructor, validators, defaults, types and version apply. Raises
-    ValueError or TypeError for a model with more than that: an event of its mapper, an
+    ValueError or TypeError for a model with more than that: a listener to its inserts, an
     inherited table, a default that reads the statement.
     """
 
     def __init__(self, model: type[Model], row: type[Row]) -> None:
         self._mapper = mapper = _mapper_of(model)
         self._events: Any = mapper.dispatch
+        self._instance_events: Any = mapper.class_manager.dispatch
         self._refuse_events()
         table: Any = mapper.local_table
         self._table = table
@@ -112,10 +113,14 @@ class CompiledInsert(Generic[Model, Row]):
     def _refuse_events(self) -> None:
         """Raise ValueError for a listener, which may be added at any time."""
         events = self._events
-        if events.before_insert or events.after_insert:
+        if (
+            events.before_insert
+            or events.after_insert
+            or self._instance_events.refresh_flush
+        ):
             raise ValueError(
-                f"{self._mapper.class_.__name__} has a listener to before_insert or "
-                f"after_insert, which would not run. {INSTEAD}"
+                f"{self._mapper.class_.__name__} has a listener to before_insert, "
+                f"after_insert or refresh_flush, which would not run. {INSTEAD}"
             )
 
 
@@ -190,6 +195,9 @@ class Writer(Protocol):
 
 class AutocommitWriter(Driver):
     """Commits each row at once, before it is returned: in one round trip.
+
+    A row stays stored even if the type of the insert refuses its values, which PostgreSQL
+    may have made, or if a later statement of the request fails.
 
     A statement that takes longer than `slow_statement` seconds is logged.
     """

@@ -7,7 +7,6 @@ from time import perf_counter
 from types import GenericAlias
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -75,7 +74,7 @@ class DriverStatement:
         logger.info(self._sql)
         start = perf_counter()
         try:
-            return await self._fetch(driver, arguments)
+            return await driver.fetch(self._sql, *arguments)
         except DRIVER_ERRORS as error:
             lost = driver.is_closed() or is_outdated(error)
             raise session_error(self._sql, arguments, error, is_lost=lost) from error
@@ -84,17 +83,6 @@ class DriverStatement:
         finally:
             if (elapsed := perf_counter() - start) >= slow_statement:
                 log_slow(self._sql, elapsed)
-
-    async def _fetch(self, driver: Any, arguments: list[Any]) -> list[Any]:
-        try:
-            return await driver.fetch(self._sql, *arguments)
-        except asyncpg.InternalServerError:
-            if driver.is_in_transaction():
-                raise
-            # A type that was dropped and made again: the prepared statement would ask for
-            # the old one for as long as the connection lives.
-            await driver.reload_schema_state()
-            return await driver.fetch(self._sql, *arguments)
 
 
 class Rows(Generic[Row]):

@@ -1,4 +1,4 @@
-"""What a worker reports of its jobs."""
+"""The telemetry of a worker about its jobs."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
