@@ -5,6 +5,7 @@ Each feature is a copy of the example, with tables, routes, tests and a revision
 
 import json
 import tempfile
+import time
 from itertools import islice, product
 from pathlib import Path
 from string import ascii_lowercase
@@ -104,6 +105,13 @@ def run(project: Project, url: str, program: str, *arguments: str) -> dict[str, 
     return json.loads(output.splitlines()[-1])
 
 
+def time_tests(project: Project, url: str) -> dict[str, float]:
+    """Return the time of the tests of one feature, with that of making their tables."""
+    start = time.perf_counter()
+    project.run("pytest", "-q", "tests/items", DATABASE_URL=url)
+    return {"tests of one feature, s": time.perf_counter() - start}
+
+
 def measure(directory: Path, features: int) -> dict[str, float]:
     """Return the costs of a service with so many features."""
     directory.mkdir(mode=0o755)
@@ -122,6 +130,7 @@ def measure(directory: Path, features: int) -> dict[str, float]:
         requests = (HERE / "requests_in_process.py").read_text()
         costs |= run(project, postgres.url, requests, last)
         costs |= run(project, postgres.url, CHECK)
+        costs |= time_tests(project, postgres.url)
     finally:
         postgres.close()
     return costs

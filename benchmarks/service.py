@@ -56,7 +56,7 @@ WORK = {
     "GET one": ("/", ["one", "{keys}"]),
     "GET 50": ("/items?limit=50", ["list"]),
     "POST": ("/", ["post", "{prefix}"]),
-    "GET /livez": ("/livez", ["live"]),
+    "GET /": ("/", ["root"]),
 }
 
 
@@ -125,7 +125,12 @@ def serve(name: str, project: Project, database: str) -> Generator[Server]:
     port = free_port()
     if name == PLAIN:
         database = database.replace("postgresql:", "postgresql+asyncpg:")
-    environment = {"DATABASE_URL": database, "ENVIRONMENT": "production"}
+    environment = {
+        "DATABASE_URL": database,
+        "ENVIRONMENT": "production",
+        "APP_TITLE": "Benchmark",
+        "APP_VERSION": "1.0",
+    }
     with (project.path.parent / f"{name}.log").open("a") as log:
         process = subprocess.Popen(
             [project.path / ".venv/bin/python", *command, f"--port={port}"],
@@ -141,7 +146,7 @@ def serve(name: str, project: Project, database: str) -> Generator[Server]:
         def answers() -> bool:
             assert process.poll() is None, Path(log.name).read_text()
             with contextlib.suppress(httpx2.TransportError):
-                return httpx2.get(f"{server.url}/livez").status_code == 200
+                return httpx2.get(f"{server.url}/").status_code == 200
             return False
 
         wait_until(answers)
@@ -154,7 +159,7 @@ def serve(name: str, project: Project, database: str) -> Generator[Server]:
 def check_answers(servers: list[Server], keys: list[str]) -> None:
     """Raise where two servers answer the same request differently."""
     some = random.Random(1).sample(keys, 5)
-    paths = [*(f"/items/{key}" for key in some), "/items?limit=50", "/livez"]
+    paths = [*(f"/items/{key}" for key in some), "/items?limit=50", "/"]
     for path in paths:
         answers = {server.name: httpx2.get(server.url + path) for server in servers}
         expected = answers[LIMIT].json()
@@ -281,8 +286,7 @@ def report(results: Results, trips: Numbers, memory: dict[str, list[float]]) -> 
                 f"| {seen['errors']:g} |"
             )
     added = {
-        name: results[name, "GET /livez"]["app"]
-        - results["framework", "GET /livez"]["app"]
+        name: results[name, "GET /"]["app"] - results["framework", "GET /"]["app"]
         for name in (GENERATED, "logging")
     }
     rest, loaded = memory[GENERATED]

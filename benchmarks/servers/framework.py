@@ -30,8 +30,9 @@ class Page(BaseModel):
     next: str | None = None
 
 
-class Health(BaseModel):
-    status: str
+class Service(BaseModel):
+    service: str
+    version: str
 
 
 pool: asyncpg.Pool
@@ -48,9 +49,9 @@ async def lifespan(app: FastAPI):
 app = FastAPI(lifespan=lifespan)
 
 
-@app.get("/livez")
-async def livez() -> Health:
-    return Health(status="ok")
+@app.get("/")
+async def root() -> Service:
+    return Service(service="Benchmark", version="1.0")
 
 
 @app.get("/items", response_model=Page)

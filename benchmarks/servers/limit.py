@@ -51,7 +51,7 @@ async def app(scope, receive, send):
     elif path.startswith("/items/"):
         answer = dict(await pool.fetchrow(ONE, uuid.UUID(path[7:])))
     else:
-        answer = {"status": "ok"}
+        answer = {"service": "Benchmark", "version": "1.0"}
     body = to_json(answer)
     headers = [
         (b"content-type", b"application/json"),

@@ -64,13 +64,14 @@ class Page(BaseModel):
     next: str | None = None
 
 
-class Health(BaseModel):
-    status: str
+class Service(BaseModel):
+    service: str
+    version: str
 
 
-@app.get("/livez")
-async def livez() -> Health:
-    return Health(status="ok")
+@app.get("/")
+async def root() -> Service:
+    return Service(service=settings.APP_TITLE, version=settings.APP_VERSION)
 
 
 @app.get("/items", response_model=Page)

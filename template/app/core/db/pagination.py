@@ -3,6 +3,7 @@
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from json import JSONEncoder
 from types import GenericAlias
 from typing import Annotated, Any, Generic, TypeVar
@@ -66,13 +67,16 @@ class Keyset:
         ]
         mark_nullable(self._columns)
         self._descending = descending
-        values = tuple(column.value for column in self._columns)
-        position: Any = GenericAlias(tuple, values)
-        self._position = TypeAdapter(position)
         keys = [column.sort_key for column in self._columns]
         self.by = [key.desc() if descending else key.asc() for key in keys]
         # The columns to select, whose values make a cursor.
         self.selected = [column.selected for column in self._columns]
+
+    @cached_property
+    def _position(self) -> TypeAdapter[Any]:
+        values = tuple(column.value for column in self._columns)
+        position: Any = GenericAlias(tuple, values)
+        return TypeAdapter(position)
 
     def cursor(self, values: Sequence[Any]) -> str:
         """Return the position of a row as an opaque string, from its `selected` values.
