@@ -195,6 +195,26 @@ async def test_a_job_that_fails_runs_again_beside_one_with_its_queueing_lock() -
     assert len(runs) == 3
 
 
+async def test_a_job_runs_whether_or_not_its_queueing_lock_can_be_freed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: int) -> None:
+        raise PoolTimeoutError
+
+    @job(name="test.locked", attempts=2)
+    async def locked(run: Run) -> None:
+        runs.append(str(run.attempt))
+        if run.attempt == 1:
+            raise ValueError("again")
+
+    monkeypatch.setattr(tasks, "free_queueing_lock", fail)
+    async with async_session_factory.begin() as session:
+        await enqueue(session, locked.call(), queueing_lock="one")
+    async with working():
+        await until_stored()
+    assert runs == ["1", "2"]
+
+
 async def test_a_job_that_this_release_does_not_know_waits() -> None:
     await store("""
         INSERT INTO procrastinate_jobs (queue_name, task_name)

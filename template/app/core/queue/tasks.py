@@ -1,6 +1,7 @@
 """The declared jobs as tasks of Procrastinate, and when a failed one runs again."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
@@ -9,6 +10,7 @@ from procrastinate.jobs import Job as StoredJob
 from sqlalchemy import text
 
 from app.core.database import engine
+from app.core.db.failures import DATABASE_ERRORS
 from app.core.jobs import Job, declared
 from app.core.queue.connector import Connector
 
@@ -61,10 +63,13 @@ def _runs(job: Job[...]) -> Callable[..., Any]:
     async def run(context: JobContext, /, **stored: Any) -> None:
         assert context.job.id is not None
         try:
-            if context.job.queueing_lock:
-                await free_queueing_lock(context.job.id)
             await job.run(context.job.id, context.job.attempts + 1, stored)
         except BaseException as error:
+            if context.job.queueing_lock:
+                # If it stays, and another waits with it, the job counts as that of a dead
+                # worker.
+                with suppress(*DATABASE_ERRORS):
+                    await free_queueing_lock(context.job.id)
             if context.abort_reason() is AbortReason.SHUTDOWN:
                 raise InterruptedJobError from error
             raise
@@ -73,7 +78,7 @@ def _runs(job: Job[...]) -> Callable[..., Any]:
 
 
 async def free_queueing_lock(id: int) -> None:
-    """Forget the queueing lock of a job that runs.
+    """Forget the queueing lock of a job that is about to run again.
 
     Another one may wait with the same: then this one could not be stored to run again.
     """
