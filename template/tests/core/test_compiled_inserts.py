@@ -30,6 +30,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
@@ -242,6 +243,20 @@ async def test_a_row_has_the_fields_of_its_type(tables: None) -> None:
 async def test_a_validator_of_the_model_refuses_a_value(tables: None) -> None:
     with pytest.raises(ValueError, match="a name is needed"):
         await writer.add(THING, Thing(name=""))
+
+
+async def test_a_value_that_a_type_refuses_is_an_error_as_in_a_session(
+    tables: None, session: AsyncSession
+) -> None:
+    values: Fields = {"name": "Lamp", "color": "blue", "tags": [object()]}
+
+    with pytest.raises(StatementError) as alone:
+        await writer.add(THING, Thing(**values))
+    with pytest.raises(StatementError) as expected:
+        await SessionWriter(session).add(THING, Thing(**values))
+
+    assert type(alone.value) is type(expected.value)
+    assert type(alone.value.orig) is type(expected.value.orig)
 
 
 async def test_a_row_is_part_of_the_test_transaction(
