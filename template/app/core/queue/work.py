@@ -103,8 +103,8 @@ async def _run_jobs(queue: App, grace: float) -> None:
 async def _stay_alive(queue: App, worker: Worker) -> None:
     """Report that the worker lives until its last job has ended.
 
-    Before it waits for them, the library ends reports of its own, and other workers would
-    run these jobs too (procrastinate-org/procrastinate#1585).
+    The library's own reports end before it waits for the last jobs, and then other workers
+    would run these too (procrastinate-org/procrastinate#1585).
     """
     task = asyncio.current_task()
     # As in `rescue_jobs`, a cancellation may be lost.
