@@ -296,6 +296,16 @@ async def test_the_log_says_whether_a_job_that_failed_was_given_up(
     assert ["error" in lines[1], "job given up" in lines[1]] == [True, True]
 
 
+async def test_the_log_names_an_argument_that_is_wrong_but_not_its_value(
+    log: io.StringIO,
+) -> None:
+    with pytest.raises(ValidationError):
+        await greet.run(1, 1, {"person": "s3cret"})
+
+    assert "person: Input should be a valid UUID" in log.getvalue()
+    assert "s3cret" not in log.getvalue()
+
+
 def test_a_job_that_could_not_run_is_refused_where_it_is_declared() -> None:
     async def a_name_that_no_channel_of_postgresql_could_hold(run: Run) -> None: ...
 
