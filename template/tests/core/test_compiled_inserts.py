@@ -76,6 +76,13 @@ class Base(DeclarativeBase):
     """Apart from the service's own tables."""
 
 
+class Manual(Base):
+    __tablename__ = "insert_manual"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
+
+
 class Shelf(Base):
     __tablename__ = "insert_shelf"
 
@@ -125,13 +132,6 @@ class Part(Base):
     thing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("insert_thing.id"))
 
 
-class Manual(Base):
-    __tablename__ = "insert_manual"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
-
-
 class Fatal(Base):
     """Loses its connection while a row is inserted."""
 
@@ -151,10 +151,10 @@ class Loud(BaseModel):
     secret: str
 
 
+MANUAL = CompiledInsert(Manual, Fields)
 THING = CompiledInsert(Thing, Fields)
 LOUD = CompiledInsert(Thing, Loud)
 PART = CompiledInsert(Part, Fields)
-MANUAL = CompiledInsert(Manual, Fields)
 FATAL = CompiledInsert(Fatal, Fields)
 
 app = FastAPI()
