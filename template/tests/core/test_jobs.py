@@ -24,7 +24,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from structlog.stdlib import ProcessorFormatter
 
-from app.core.database import async_session_factory, engine
+from app.core.database import async_session_factory, engine, read_session_factory
 from app.core.jobs import Call, Run, declared, enqueue, job
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,12 @@ async def test_a_commit_stores_the_job_and_its_arguments(
     await session.commit()
 
     assert await enqueued() == [greet.call(person=ANN, words="Hi")]
+
+
+async def test_a_session_that_only_reads_stores_no_job() -> None:
+    async with read_session_factory() as session:
+        with pytest.raises(TypeError, match="ReadSessionDep cannot write"):
+            await enqueue(session, greet.call(ANN))
 
 
 async def test_an_argument_may_be_a_model_of_the_interface(
