@@ -31,6 +31,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
@@ -74,6 +75,13 @@ class Reversed(TypeDecorator[str]):
 
 class Base(DeclarativeBase):
     """Apart from the service's own tables."""
+
+
+class Manual(Base):
+    __tablename__ = "insert_manual"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
 
 
 class Shelf(Base):
@@ -158,6 +166,7 @@ class Loud(BaseModel):
     secret: str
 
 
+MANUAL = CompiledInsert(Manual, Fields)
 THING = CompiledInsert(Thing, Fields)
 LOUD = CompiledInsert(Thing, Loud)
 PART = CompiledInsert(Part, Fields)
@@ -259,6 +268,20 @@ async def test_a_validator_of_the_model_refuses_a_value(tables: None) -> None:
         await writer.add(THING, Thing(name=""))
 
 
+async def test_a_value_that_a_type_refuses_is_an_error_as_in_a_session(
+    tables: None, session: AsyncSession
+) -> None:
+    values: Fields = {"name": "Lamp", "color": "blue", "tags": [object()]}
+
+    with pytest.raises(StatementError) as alone:
+        await writer.add(THING, Thing(**values))
+    with pytest.raises(StatementError) as expected:
+        await SessionWriter(session).add(THING, Thing(**values))
+
+    assert type(alone.value) is type(expected.value)
+    assert type(alone.value.orig) is type(expected.value.orig)
+
+
 async def test_a_row_is_part_of_the_test_transaction(
     session: AsyncSession, tables: None
 ) -> None:
@@ -337,8 +360,16 @@ async def test_in_a_session_a_row_is_part_of_its_transaction(
 
     for differing in ("id", "updated_at"):
         del row[differing], alone[differing]
-    # As text, which shows the time zone too.
-    assert str(sorted(row.items())) == str(sorted(alone.items()))
+    # As text, which shows the time zone and the order too.
+    assert str(row) == str(alone)
+
+
+async def test_in_a_session_a_row_has_what_the_session_does_not_load(
+    tables: None, session: AsyncSession
+) -> None:
+    row = await SessionWriter(session).add(MANUAL, Manual(text="Read me."))
+
+    assert row == {"id": 1, "text": "Read me."}
 
 
 class OtherBase(DeclarativeBase):

@@ -82,6 +82,14 @@ async def until_stored(*expected: tuple[str, str, int]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def stalled_workers() -> int:
+    stalled = text(
+        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat = 'epoch'"
+    )
+    async with engine.connect() as connection:
+        return await connection.scalar(stalled) or 0
+
+
 async def store(sql: str) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(sql))
@@ -226,6 +234,26 @@ async def test_a_job_that_fails_runs_again_beside_one_with_its_queueing_lock() -
     assert len(runs) == 3
 
 
+async def test_a_job_runs_whether_or_not_its_queueing_lock_can_be_freed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: int) -> None:
+        raise PoolTimeoutError
+
+    @job(name="test.locked", attempts=2)
+    async def locked(run: Run) -> None:
+        runs.append(str(run.attempt))
+        if run.attempt == 1:
+            raise ValueError("again")
+
+    monkeypatch.setattr(tasks, "free_queueing_lock", fail)
+    async with async_session_factory.begin() as session:
+        await enqueue(session, locked.call(), queueing_lock="one")
+    async with working():
+        await until_stored()
+    assert runs == ["1", "2"]
+
+
 async def test_a_job_that_this_release_does_not_know_waits() -> None:
     await store("""
         INSERT INTO procrastinate_jobs (queue_name, task_name)
@@ -273,6 +301,35 @@ async def test_a_job_in_time_ends_before_the_worker_does() -> None:
         await started.wait()
         asyncio.get_running_loop().call_later(0.1, finish.set)
     assert runs == ["done"]
+    assert await stored_jobs() == []
+
+
+async def test_a_worker_counts_as_alive_until_its_last_job_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work, "HEARTBEAT_SECONDS", 0.05)
+
+    @job(name="test.last")
+    async def last(run: Run) -> None:
+        started.set()
+        await finish.wait()
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, last.call())
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(work.work(stopping, grace=60))
+    await started.wait()
+    stopping.set()
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                # As if its reports had ended when it was told to stop.
+                await store("UPDATE procrastinate_workers SET last_heartbeat = 'epoch'")
+                while await stalled_workers():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    finally:
+        finish.set()
+        await worker
     assert await stored_jobs() == []
 
 

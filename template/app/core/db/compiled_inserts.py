@@ -58,7 +58,8 @@ class CompiledInsert(Generic[Model, Row]):
                 raise ValueError(f"{name!r} is a query of its own. {INSTEAD}")
         self._columns = columns
         self._rows = Rows(columns, hidden, row)
-        self._names = columns.keys() - hidden
+        shown = [columns[name].label(name) for name in columns if name not in hidden]
+        self._select = select(*shown).select_from(table)
         # SQL that cannot be compiled fails here instead of in a request.
         self._compile(tuple(value.column for value in self._values))
         # By the columns that have a value; PostgreSQL fills the others.
@@ -85,9 +86,17 @@ class CompiledInsert(Generic[Model, Row]):
         """Return the row that was inserted."""
         return self._rows.of(records)[0]
 
-    def row_of(self, instance: Model) -> Row:
+    async def row_of(self, instance: Model, session: AsyncSession) -> Row:
         """Return the same of an instance that a session has inserted."""
-        return self._rows.one({name: getattr(instance, name) for name in self._names})
+        columns = self._mapper.primary_key
+        key = self._mapper.primary_key_from_instance(instance)
+        is_its_row = [
+            column == value for column, value in zip(columns, key, strict=True)
+        ]
+        # Without the listeners of the session, which may hide some rows.
+        connection = await session.connection()
+        found = await connection.execute(self._select.where(*is_its_row))
+        return self._rows.one(dict(found.mappings().one()))
 
     def _given(self, instance: Model) -> dict[str, Any]:
         state = inspect(instance)
@@ -219,5 +228,4 @@ class SessionWriter:
         self._session.add(instance)
         await self._session.flush()
         # What PostgreSQL has made of the values, such as a number that it rounded.
-        await self._session.refresh(instance)
-        return await self._session.run_sync(lambda _: insert.row_of(instance))
+        return await insert.row_of(instance, self._session)

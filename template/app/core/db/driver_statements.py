@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.db.dialect import from_driver, session_error, to_driver
+from app.core.db.dialect import from_driver, refused_value, session_error, to_driver
 from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable, unreadable
 from app.core.db.selected_columns import Columns
 from app.core.db.slow_statements import log_slow
@@ -60,12 +60,18 @@ class DriverStatement:
         ]
 
     def arguments(self, values: dict[str, Any]) -> list[Any]:
-        """Return the values as the driver expects them, in the order of the SQL."""
+        """Return the values as the driver expects them, in the order of the SQL.
+
+        Raises StatementError, as a session does, for one that its type refuses.
+        """
         values = self._constants | values
-        return [
-            values[name] if convert is None else convert(values[name])
-            for name, convert in self._to_driver
-        ]
+        try:
+            return [
+                values[name] if convert is None else convert(values[name])
+                for name, convert in self._to_driver
+            ]
+        except Exception as error:
+            raise refused_value(self._sql, error) from error
 
     async def fetch(
         self, driver: Any, arguments: list[Any], *, slow_statement: float

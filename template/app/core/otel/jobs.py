@@ -11,9 +11,9 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.db.failures import DATABASE_ERRORS
 from app.core.otel.environment import is_wanted
 from app.core.otel.spans import Attributes, tracer
 
@@ -137,7 +137,7 @@ async def watching_jobs(
 async def _watch(engine: AsyncEngine, names: Collection[str]) -> None:
     while is_wanted():
         # The worker itself logs that the database is lost.
-        with suppress(OSError, SQLAlchemyError):
+        with suppress(*DATABASE_ERRORS):
             await _report(engine, names)
         await asyncio.sleep(INTERVAL_SECONDS)
 

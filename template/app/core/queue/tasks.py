@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from psycopg.errors import RaiseException
 from sqlalchemy import text
 
 from app.core.database import engine
+from app.core.db.failures import DATABASE_ERRORS
 from app.core.jobs import Job, declared
 from app.core.queue.connector import Connector
 
@@ -70,10 +72,13 @@ def _runs(job: Job[...]) -> Callable[..., Any]:
         assert task is not None
         task.add_done_callback(partial(_report_end, context.job))
         try:
-            if context.job.queueing_lock:
-                await free_queueing_lock(context.job.id)
             await job.run(context.job.id, context.job.attempts + 1, stored)
         except BaseException as error:
+            if context.job.queueing_lock:
+                # If it stays, and another waits with it, the job counts as that of a dead
+                # worker.
+                with suppress(*DATABASE_ERRORS):
+                    await free_queueing_lock(context.job.id)
             if context.abort_reason() is AbortReason.SHUTDOWN:
                 raise InterruptedJobError from error
             raise
@@ -94,7 +99,7 @@ def _report_end(job: StoredJob, task: asyncio.Task[None]) -> None:
 
 
 async def free_queueing_lock(id: int) -> None:
-    """Forget the queueing lock of a job that runs.
+    """Forget the queueing lock of a job that is about to run again.
 
     Another one may wait with the same: then this one could not be stored to run again.
     """
