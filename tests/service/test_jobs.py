@@ -67,7 +67,7 @@ def receiver() -> Generator[Receiver]:
 def test_a_webhook_is_sent_with_one_key_until_it_is_received(
     project: Project, receiver: Receiver
 ) -> None:
-    (webhook,) = blocks(section(HOW_TO, "Send a webhook"), "python")
+    webhook, test = blocks(section(HOW_TO, "Send a webhook"), "python")
     feature = project.path / "app" / "hooks"
     feature.mkdir()
     (feature / "__init__.py").touch()
@@ -78,8 +78,10 @@ def test_a_webhook_is_sent_with_one_key_until_it_is_received(
     )
     setting = '    WEBHOOK_URL: str = ""\n'
     config.write_text(config.read_text().replace(anchor, anchor + setting))
+    (project.path / "tests" / "test_hooks.py").write_text(test)
     for command in ("ruff check", "ruff format --check", "ty check"):
-        project.run(*command.split(), "app/hooks")
+        project.run(*command.split(), "app/hooks", "tests/test_hooks.py")
+    assert "1 passed" in project.run("pytest", "-q", "tests/test_hooks.py").stdout
 
     def log() -> str:
         return (project.path / "output.txt").read_text()

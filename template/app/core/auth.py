@@ -21,6 +21,8 @@ from app.core.oidc.signing_keys import KeysUnavailableError, SigningKeys
 __all__ = ["Principal", "PrincipalDep", "ProtectedRouter", "requires"]
 
 logger = logging.getLogger(__name__)
+# In the scope: the names in its `state` are those of the service.
+PRINCIPAL = "app.core.principal"
 
 
 def _access_tokens() -> AccessTokens:
@@ -98,10 +100,10 @@ class _PermissionCheck(SecurityBase):
         self, connection: HTTPConnection, required: SecurityScopes
     ) -> Principal:
         # It is missing on a WebSocket, and on a route of another router.
-        principal = getattr(connection.state, "principal", None)
+        principal = connection.scope.get(PRINCIPAL)
         if principal is None:
             principal = await _authenticate(connection)
-            connection.state.principal = principal
+            connection.scope[PRINCIPAL] = principal
         _permit(principal, required.scopes)
         return principal
 
@@ -130,12 +132,13 @@ class _ProtectedRoute(APIRoute):
             else:
                 others.append(dependency)
         self._needed = list(needed)
-        documented = {"security": [{SCHEME_NAME: self._needed}]}
+        documented = openapi_extra or {}
+        security = [{SCHEME_NAME: self._needed}, *documented.get("security", ())]
         super().__init__(
             path,
             endpoint,
             dependencies=others,
-            openapi_extra=documented | (openapi_extra or {}),
+            openapi_extra=documented | {"security": security},
             **options,
         )
 
@@ -145,7 +148,7 @@ class _ProtectedRoute(APIRoute):
         async def judge_and_handle(request: Request) -> Response:
             principal = await _authenticate(request)
             _permit(principal, self._needed)
-            request.state.principal = principal
+            request.scope[PRINCIPAL] = principal
             return await handle(request)
 
         return judge_and_handle
@@ -173,8 +176,7 @@ class ProtectedRouter(FeatureRouter):
     """
 
     def __init__(self, *, requires: str | None = None, **options: Any) -> None:
-        if "route_class" in options:
-            raise TypeError("A ProtectedRouter has a route_class of its own.")
+        _refuse_route_class(options.get("route_class"))
         super().__init__(**options)
         self._required = Security(_check, scopes=[requires] if requires else [])
 
@@ -183,6 +185,7 @@ class ProtectedRouter(FeatureRouter):
     ) -> None:
         """Add a route, as any router does."""
         if not is_public(options.get("openapi_extra")):
+            _refuse_route_class(options.get("route_class_override"))
             options["route_class_override"] = _ProtectedRoute
             self._add_check(options)
         super().add_api_route(path, endpoint, **options)
@@ -217,6 +220,11 @@ class ProtectedRouter(FeatureRouter):
 
     def _add_check(self, options: dict[str, Any]) -> None:
         options["dependencies"] = [self._required, *(options.get("dependencies") or ())]
+
+
+def _refuse_route_class(route_class: type[APIRoute] | None) -> None:
+    if route_class is not None:
+        raise TypeError("A ProtectedRouter has a route_class of its own.")
 
 
 def is_public(openapi_extra: dict[str, Any] | None) -> bool:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
 
 from sqlalchemy import text
 
@@ -39,7 +38,7 @@ def main() -> None:
 
 async def _print(command: str, ids: list[int]) -> None:
     try:
-        async for line in lines(command, ids):
+        for line in await carry_out(command, ids):
             print(line)  # noqa: T201
     except DATABASE_ERRORS as error:
         raise SystemExit(
@@ -49,15 +48,16 @@ async def _print(command: str, ids: list[int]) -> None:
         await engine.dispose()
 
 
-async def lines(command: str, ids: list[int]) -> AsyncIterator[str]:
-    """Carry out a command, and yield a line for each job that it found."""
+async def carry_out(command: str, ids: list[int]) -> list[str]:
+    """Carry out a command, commit, and return a line for each job."""
     async with engine.begin() as connection:
         if command == "failed":
-            for id, name, attempts, arguments, at in await connection.execute(FAILED):
-                yield f"{id}  {name}  {attempts} attempts, {at:%Y-%m-%d %H:%M}  {arguments}"
-        else:
-            statement = {"retry": RETRY, "delete": DELETE}[command]
-            done = {"retry": "is run again", "delete": "is deleted"}[command]
-            found = set(await connection.scalars(statement, {"ids": ids}))
-            for id in ids:
-                yield f"{id} {done if id in found else 'is no failed job'}"
+            rows = await connection.execute(FAILED)
+            return [
+                f"{id}  {name}  {attempts} attempts, {at:%Y-%m-%d %H:%M}  {arguments}"
+                for id, name, attempts, arguments, at in rows
+            ]
+        statement = {"retry": RETRY, "delete": DELETE}[command]
+        done = {"retry": "is run again", "delete": "is deleted"}[command]
+        found = set(await connection.scalars(statement, {"ids": ids}))
+        return [f"{id} {done if id in found else 'is no failed job'}" for id in ids]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asgi_correlation_id import correlation_id
 
 from app.core.config import settings
-from app.core.json_log import JsonFormatter
+from app.core.json_log import JsonFormatter, add_extra
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
@@ -59,10 +59,9 @@ def _colored_lines() -> logging.Formatter:
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _add_request_id,
-            _drop_color_message,
+            _add_extra,
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -71,12 +70,12 @@ def _colored_lines() -> logging.Formatter:
     )
 
 
-def _drop_color_message(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
-    event.pop("color_message", None)  # uvicorn repeats its line with colors.
-    return event
-
-
 def _add_request_id(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
     if request_id := correlation_id.get():
         event["request_id"] = request_id
+    return event
+
+
+def _add_extra(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
+    add_extra(event, event["_record"])
     return event

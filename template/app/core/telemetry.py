@@ -1,4 +1,4 @@
-"""Traces and metrics, sent where the variables of OpenTelemetry say."""
+"""Sends traces and metrics to the destinations in the variables of OpenTelemetry."""
 
 import asyncio
 import logging
@@ -40,8 +40,8 @@ def add_telemetry(app: FastAPI, *, exclude: Container[str | None]) -> None:
 
 @cache
 def start() -> Callable[[], None]:
-    """Set up OpenTelemetry, once in a process, and return what sends the rest."""
-    # Not even imported where nothing is to be sent.
+    """Set up OpenTelemetry once in a process, and return a function to flush it."""
+    # Not even imported if telemetry has no destination.
     from app.core.otel.providers import Providers
 
     providers = Providers(name=settings.APP_TITLE, version=settings.APP_VERSION)

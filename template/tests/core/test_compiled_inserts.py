@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     Numeric,
+    Sequence,
     Table,
     Text,
     TypeDecorator,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
@@ -73,6 +75,13 @@ class Reversed(TypeDecorator[str]):
 
 class Base(DeclarativeBase):
     """Apart from the service's own tables."""
+
+
+class Manual(Base):
+    __tablename__ = "insert_manual"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(deferred=True, deferred_raiseload=True)
 
 
 class Shelf(Base):
@@ -124,6 +133,9 @@ class Part(Base):
     thing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("insert_thing.id"))
 
 
+NUMBERS = Sequence("insert_numbers", metadata=Base.metadata)
+
+
 class Fatal(Base):
     """Loses its connection while a row is inserted."""
 
@@ -138,15 +150,28 @@ class Fatal(Base):
         made.append(len(made))
 
 
+class Unknown(Base):
+    """Asks PostgreSQL for what does not exist, by a number that no rollback gives back."""
+
+    __tablename__ = "insert_unknown"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    valid: Mapped[bool] = mapped_column(
+        server_default=func.amvalidate(NUMBERS.next_value())
+    )
+
+
 class Loud(BaseModel):
     loud: str
     secret: str
 
 
+MANUAL = CompiledInsert(Manual, Fields)
 THING = CompiledInsert(Thing, Fields)
 LOUD = CompiledInsert(Thing, Loud)
 PART = CompiledInsert(Part, Fields)
 FATAL = CompiledInsert(Fatal, Fields)
+UNKNOWN = CompiledInsert(Unknown, Fields)
 
 app = FastAPI()
 
@@ -161,6 +186,11 @@ async def add_fatal(writer: WriterDep) -> None:
     await writer.add(FATAL, Fatal())
 
 
+@app.post("/unknown")
+async def add_unknown(writer: WriterDep) -> None:
+    await writer.add(UNKNOWN, Unknown())
+
+
 set_up(app)
 
 
@@ -172,6 +202,8 @@ async def tables(connection: AsyncConnection) -> None:
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
     """A client whose requests commit."""
+    # The connections know the enum type of a test before this one by its number.
+    await engine.dispose()
     async with client_with_tables(app, Base.metadata) as client:
         yield client
 
@@ -236,6 +268,20 @@ async def test_a_validator_of_the_model_refuses_a_value(tables: None) -> None:
         await writer.add(THING, Thing(name=""))
 
 
+async def test_a_value_that_a_type_refuses_is_an_error_as_in_a_session(
+    tables: None, session: AsyncSession
+) -> None:
+    values: Fields = {"name": "Lamp", "color": "blue", "tags": [object()]}
+
+    with pytest.raises(StatementError) as alone:
+        await writer.add(THING, Thing(**values))
+    with pytest.raises(StatementError) as expected:
+        await SessionWriter(session).add(THING, Thing(**values))
+
+    assert type(alone.value) is type(expected.value)
+    assert type(alone.value.orig) is type(expected.value.orig)
+
+
 async def test_a_row_is_part_of_the_test_transaction(
     session: AsyncSession, tables: None
 ) -> None:
@@ -279,6 +325,16 @@ async def test_a_write_whose_connection_is_lost_is_not_repeated(
     assert made == [0]
 
 
+async def test_a_write_that_fails_within_postgresql_is_not_repeated(
+    client: AsyncClient,
+) -> None:
+    response = await client.post("/unknown")
+
+    async with engine.connect() as connection:
+        assert await connection.scalar(select(NUMBERS.next_value())) == 2
+    assert response.status_code == 503
+
+
 async def test_a_slow_insert_is_logged_without_its_values(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -304,8 +360,16 @@ async def test_in_a_session_a_row_is_part_of_its_transaction(
 
     for differing in ("id", "updated_at"):
         del row[differing], alone[differing]
-    # As text, which shows the time zone too.
-    assert str(sorted(row.items())) == str(sorted(alone.items()))
+    # As text, which shows the time zone and the order too.
+    assert str(row) == str(alone)
+
+
+async def test_in_a_session_a_row_has_what_the_session_does_not_load(
+    tables: None, session: AsyncSession
+) -> None:
+    row = await SessionWriter(session).add(MANUAL, Manual(text="Read me."))
+
+    assert row == {"id": 1, "text": "Read me."}
 
 
 class OtherBase(DeclarativeBase):
@@ -450,15 +514,18 @@ async def test_an_instance_of_a_session_is_refused(
         await writer.add(THING, thing)
 
 
+@pytest.mark.parametrize("name", ["after_insert", "refresh_flush"])
 async def test_a_listener_that_is_added_later_stops_compiled_inserts(
-    tables: None,
+    tables: None, name: str
 ) -> None:
-    event.listen(Thing, "after_insert", write_down)
+    event.listen(Thing, name, write_down)
     try:
         with pytest.raises(ValueError, match="has a listener"):
             await writer.add(THING, Thing(name="Lamp"))
+        with pytest.raises(ValueError, match=name):
+            CompiledInsert(Thing, Fields)
     finally:
-        event.remove(Thing, "after_insert", write_down)
+        event.remove(Thing, name, write_down)
 
     assert await writer.add(THING, Thing(name="Lamp"))
 

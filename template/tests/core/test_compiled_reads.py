@@ -30,7 +30,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
 
 from app.core.application import set_up
 from app.core.config import settings
-from app.core.database import ReaderDep, get_reader, options, read_engine, reader
+from app.core.database import (
+    ReaderDep,
+    engine,
+    get_reader,
+    options,
+    read_engine,
+    reader,
+)
 from app.core.db.compiled_reads import CompiledRead, Reader
 from app.core.db.engines import make_engine
 from tests.conftest import client_of
@@ -76,6 +83,14 @@ SLEEP = CompiledRead(
 KILL = CompiledRead(
     select(func.pg_terminate_backend(func.pg_backend_pid()).label("killed")), Fields
 )
+MOODS = CompiledRead(
+    select(
+        func.cardinality(
+            bindparam("moods", type_=ARRAY(Enum("sad", "glad", name="compiled_mood")))
+        ).label("count")
+    ),
+    Fields,
+)
 
 app = FastAPI()
 killed = []
@@ -93,6 +108,11 @@ async def killed_once(reader: ReaderDep) -> Fields | None:
 @app.get("/sleep")
 async def sleep(reader: ReaderDep, seconds: float) -> None:
     await reader.first(SLEEP, seconds=seconds)
+
+
+@app.get("/moods")
+async def moods(reader: ReaderDep) -> Fields | None:
+    return await reader.first(MOODS, moods=["sad", "glad"])
 
 
 set_up(app)
@@ -197,6 +217,17 @@ async def test_a_compiled_read_survives_the_loss_of_its_connection(
     response = await client.get("/killed-once")
 
     assert (response.status_code, response.json()) == (200, {"one": 1})
+
+
+async def test_a_type_of_a_parameter_may_be_made_again(client: AsyncClient) -> None:
+    for _ in range(3):
+        async with engine.begin() as connection:
+            type_ = "CREATE TYPE compiled_mood AS ENUM ('sad', 'glad')"
+            await connection.execute(text(type_))
+        response = await client.get("/moods")
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP TYPE compiled_mood"))
+        assert response.json() == {"count": 2}
 
 
 async def test_a_compiled_read_that_takes_too_long_is_a_503_without_a_retry(

@@ -13,15 +13,12 @@ from pydantic import (
     model_validator,
 )
 from sqlalchemy import (
-    ARRAY,
     Column,
-    Enum,
     ForeignKey,
     Integer,
     Numeric,
     bindparam,
     event,
-    func,
     literal,
     literal_column,
     select,
@@ -29,7 +26,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     Bundle,
@@ -44,7 +41,6 @@ from sqlalchemy.orm import (
 )
 from typing_extensions import TypedDict
 
-from app.core.config import settings
 from app.core.database import engine, reader
 from app.core.db.compiled_pages import CompiledPages
 from app.core.db.compiled_reads import CompiledRead, Reader
@@ -354,24 +350,6 @@ def test_an_engine_that_translates_schemas_has_no_reader() -> None:
 
     with pytest.raises(ValueError, match="schema_translate_map"):
         Reader(other, slow_statement=1)
-
-
-async def test_a_type_that_is_made_again_is_known_after_its_next_read() -> None:
-    mood = Enum("sad", "glad", name="compiled_mood")
-    bind = bindparam("moods", type_=ARRAY(mood))
-    read = CompiledRead(select(func.cardinality(bind).label("id")), Closed)
-    make = text("CREATE TYPE compiled_mood AS ENUM ('sad', 'glad')")
-    drop = text("DROP TYPE compiled_mood")
-    pooled = create_async_engine(settings.DATABASE_URL, pool_size=1, max_overflow=0)
-    one = Reader(pooled, slow_statement=1)
-
-    for _ in range(3):
-        async with engine.begin() as connection:
-            await connection.execute(make)
-        assert await one.first(read, moods=["sad", "glad"]) == Closed(id=2)
-        async with engine.begin() as connection:
-            await connection.execute(drop)
-    await pooled.dispose()
 
 
 async def test_a_number_that_changes_its_type_keeps_the_type_of_python() -> None:

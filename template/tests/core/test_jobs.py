@@ -12,12 +12,19 @@ from typing import Any
 
 import pytest
 from asgi_correlation_id import correlation_id
-from pydantic import SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SecretStr,
+    ValidationError,
+    computed_field,
+)
+from pydantic.alias_generators import to_camel
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from structlog.stdlib import ProcessorFormatter
 
-from app.core.database import async_session_factory, engine
+from app.core.database import async_session_factory, engine, read_session_factory
 from app.core.jobs import Call, Run, declared, enqueue, job
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +33,19 @@ COUNT = text("SELECT count(*) FROM procrastinate_jobs")
 
 logger = logging.getLogger(__name__)
 runs: list[tuple[Run, uuid.UUID, str]] = []
+
+
+class Lamp(BaseModel):
+    """As clients see it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+    lamp_name: str
+
+    @computed_field
+    @property
+    def label(self) -> str:
+        return self.lamp_name.upper()
 
 
 @job(name="test.greet", attempts=2)
@@ -93,6 +113,31 @@ async def test_a_commit_stores_the_job_and_its_arguments(
     assert await enqueued() == [greet.call(person=ANN, words="Hi")]
 
 
+async def test_a_session_that_only_reads_stores_no_job() -> None:
+    async with read_session_factory() as session:
+        with pytest.raises(TypeError, match="ReadSessionDep cannot write"):
+            await enqueue(session, greet.call(ANN))
+
+
+async def test_an_argument_may_be_a_model_of_the_interface(
+    session: AsyncSession, run_jobs: Callable[[], Awaitable[int]]
+) -> None:
+    lamp = Lamp.model_validate({"lampName": "Desk lamp"})
+    got: list[tuple[int, Lamp]] = []
+
+    @job(name="test.light")
+    async def light(_: Run, self: int, lamp: Lamp) -> None:
+        got.append((self, lamp))
+
+    try:
+        await enqueue(session, light.call(self=1, lamp=lamp))
+        await run_jobs()
+    finally:
+        del declared["test.light"]
+
+    assert got == [(1, lamp)]
+
+
 async def test_an_argument_that_would_change_when_it_is_stored_is_refused(
     session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,11 +161,14 @@ def test_an_argument_that_cannot_be_stored_is_refused_where_the_job_is_declared(
 
     async def with_name_of_pydantic(_: Run, model_config: str) -> None: ...
 
+    async def with_position_only(_: Run, what: str, /) -> None: ...
+
     functions: list[Any] = [
         without_annotation,
         with_underscore,
         with_any,
         with_name_of_pydantic,
+        with_position_only,
     ]
     for function in functions:
         with pytest.raises(TypeError, match=r"of the job test\.x cannot be stored"):
@@ -254,10 +302,24 @@ async def test_the_log_says_whether_a_job_that_failed_was_given_up(
     assert ["error" in lines[1], "job given up" in lines[1]] == [True, True]
 
 
+async def test_the_log_names_an_argument_that_is_wrong_but_not_its_value(
+    log: io.StringIO,
+) -> None:
+    with pytest.raises(ValidationError):
+        await greet.run(1, 1, {"person": "s3cret"})
+
+    assert "person: Input should be a valid UUID" in log.getvalue()
+    assert "s3cret" not in log.getvalue()
+
+
 def test_a_job_that_could_not_run_is_refused_where_it_is_declared() -> None:
     async def a_name_that_no_channel_of_postgresql_could_hold(run: Run) -> None: ...
 
     def not_async(run: Run) -> None: ...
+
+    async def with_named_run(*, run: Run) -> None: ...
+
+    async def without_run() -> None: ...
 
     with pytest.raises(ValueError, match="above 40 bytes"):
         job()(a_name_that_no_channel_of_postgresql_could_hold)
@@ -265,6 +327,10 @@ def test_a_job_that_could_not_run_is_refused_where_it_is_declared() -> None:
         job(name=greet.name)(a_name_that_no_channel_of_postgresql_could_hold)
     with pytest.raises(TypeError, match="not an async function"):
         job(name="test.sync")(not_async)  # ty: ignore[invalid-argument-type]
+    functions: list[Any] = [without_run, with_named_run]
+    for function in functions:
+        with pytest.raises(TypeError, match=r"first parameter of the job test\.run"):
+            job(name="test.run")(function)
 
 
 def test_a_schedule_that_could_not_be_kept_is_refused_where_it_is_declared() -> None:
@@ -274,6 +340,8 @@ def test_a_schedule_that_could_not_be_kept_is_refused_where_it_is_declared() -> 
 
     with pytest.raises(ValueError, match="'daily' of test.report is no cron"):
         job(name="test.report", every="daily")(report)
+    with pytest.raises(ValueError, match="of a time that comes"):
+        job(name="test.report", every="0 3 30 2 *")(report)
     with pytest.raises(TypeError, match="size"):
         job(name="test.resize", every="0 3 * * *")(resize)
     assert not {"test.report", "test.resize"} & {*declared}

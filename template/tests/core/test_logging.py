@@ -41,10 +41,26 @@ for name in ("app.lamps", "other"):
 """
 
 
+LOG_NAMES_OF_A_LINE = """
+import logging
+from asgi_correlation_id import correlation_id
+from app.core.config import settings
+from app.core.logging import configure_logging
+
+settings.ENVIRONMENT = "{environment}"
+configure_logging()
+correlation_id.set("r1")
+names = ["event", "level", "logger", "timestamp", "request_id", "color_message"]
+extra = dict.fromkeys(names, "theirs")
+logging.getLogger("app.lamps").warning("ours", extra=extra)
+"""
+
+
 LOG_IN_PRODUCTION = """
 import logging
 from datetime import UTC, datetime
 from asgi_correlation_id import correlation_id
+from sqlalchemy import make_url
 from app.core.config import settings
 from app.core.logging import configure_logging
 
@@ -58,6 +74,12 @@ log = logging.getLogger("app.lamps")
 log.info("%s\\nlamps \u00fc", 2, extra={"route": "/lamps", "status": 200, "at": {1: 2.5}})
 log.info("odd", extra={"type": datetime, "loop": loop, "text": "\\udcff", "color_message": 1})
 log.info("odder", extra={"settings": settings, "ratio": float("nan"), "status": 500})
+url = make_url("postgresql://app:s3cret@localhost/lamps")
+log.info("url", extra={"url": url, "urls": [{"primary": url}]})
+lists = []
+for _ in range(2000):
+    lists = [lists]
+log.info("deep", extra={"lists": lists})
 log.info("not a number", extra={"ratio": float("nan")})
 try:
     raise ValueError("broken")
@@ -114,7 +136,7 @@ def test_a_line_in_production_is_json_with_the_fields_of_extra() -> None:
         DATABASE_URL="postgresql://app:s3cret@localhost/lamps",
     )
 
-    plain, odd, odder, *_, failed = lines = [
+    plain, odd, odder, url, deep, _, failed = lines = [
         json.loads(line, parse_constant=pytest.fail)
         for line in result.stderr.splitlines()
     ]
@@ -140,7 +162,35 @@ def test_a_line_in_production_is_json_with_the_fields_of_extra() -> None:
     assert odder["settings"].startswith("Settings(")
     assert "s3cret" not in result.stderr
     assert odder["status"] == 500
+    hidden = "postgresql://app:***@localhost/lamps"
+    assert (url["url"], url["urls"]) == (hidden, [{"primary": hidden}])
+    assert deep["lists"].startswith("<list object at")
     assert failed.pop("exception").endswith("ValueError: broken")
     assert failed.pop("stack").startswith("Stack")
     assert failed == {**same, "event": "failed", "level": "error"}
     assert result.stdout == ""
+
+
+def test_entries_of_extra_do_not_replace_the_fields_that_every_line_has() -> None:
+    names = ("event", "level", "logger", "timestamp", "request_id")
+
+    in_production, in_development = (
+        run(LOG_NAMES_OF_A_LINE.format(environment=environment)).stderr
+        for environment in ("production", "development")
+    )
+
+    line = json.loads(in_production)
+    assert line.pop("timestamp") < "3"
+    assert line == {
+        **{f"extra_{name}": "theirs" for name in names},
+        "event": "ours",
+        "level": "warning",
+        "logger": "app.lamps",
+        "request_id": "r1",
+    }
+    assert re.search(r"\[warning *\] ours .*\[app\.lamps\]", in_development)
+    fields = dict(re.findall(r"(\w+)=(\w+)", in_development))
+    assert fields == {
+        **{f"extra_{name}": "theirs" for name in names},
+        "request_id": "r1",
+    }

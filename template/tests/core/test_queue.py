@@ -1,11 +1,14 @@
 """A worker, on the queue of a database."""
 
 import asyncio
+import gc
+import logging
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,9 +82,30 @@ async def until_stored(*expected: tuple[str, str, int]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def stalled_workers() -> int:
+    stalled = text(
+        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat = 'epoch'"
+    )
+    async with engine.connect() as connection:
+        return await connection.scalar(stalled) or 0
+
+
 async def store(sql: str) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(sql))
+
+
+def run_jobs_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    url = settings.DATABASE_URL.render_as_string(hide_password=False)
+    program = "from app.core.failed_jobs import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
 
 async def test_a_job_runs_once_it_is_committed_and_leaves_nothing() -> None:
@@ -108,19 +132,42 @@ async def test_a_job_that_raises_runs_again_until_it_is_given_up() -> None:
         await until_stored(("test.fail", "failed", 3))
     assert runs == ["1", "2", "3"]
 
-    (listed,) = [line async for line in failed_jobs.lines("failed", [])]
+    (listed,) = await failed_jobs.carry_out("failed", [])
     id = int(listed.split()[0])
     assert "test.fail  3 attempts" in listed
-    assert [line async for line in failed_jobs.lines("retry", [id, 0])] == [
+    assert await failed_jobs.carry_out("retry", [id, 0]) == [
         f"{id} is run again",
         "0 is no failed job",
     ]
     async with working():
         await until_stored(("test.fail", "failed", 5))
-    assert [line async for line in failed_jobs.lines("delete", [id])] == [
-        f"{id} is deleted"
-    ]
+    assert await failed_jobs.carry_out("delete", [id]) == [f"{id} is deleted"]
     assert await stored_jobs() == []
+
+
+@pytest.mark.parametrize("command", ["retry", "delete"])
+async def test_a_command_that_cannot_be_committed_does_not_say_that_it_is_done(
+    command: str,
+) -> None:
+    await store("""
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, status)
+        VALUES (0, 'test.old', 'test.old', 'failed')
+    """)
+    await store("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE 'refused'; END $$
+    """)
+    await store("""
+        CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE OR DELETE ON procrastinate_jobs
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()
+    """)
+    try:
+        result = await asyncio.to_thread(run_jobs_command, command, "0")
+    finally:
+        await store("DROP FUNCTION refuse CASCADE")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "refused" in result.stderr
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
@@ -187,6 +234,26 @@ async def test_a_job_that_fails_runs_again_beside_one_with_its_queueing_lock() -
     assert len(runs) == 3
 
 
+async def test_a_job_runs_whether_or_not_its_queueing_lock_can_be_freed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_: int) -> None:
+        raise PoolTimeoutError
+
+    @job(name="test.locked", attempts=2)
+    async def locked(run: Run) -> None:
+        runs.append(str(run.attempt))
+        if run.attempt == 1:
+            raise ValueError("again")
+
+    monkeypatch.setattr(tasks, "free_queueing_lock", fail)
+    async with async_session_factory.begin() as session:
+        await enqueue(session, locked.call(), queueing_lock="one")
+    async with working():
+        await until_stored()
+    assert runs == ["1", "2"]
+
+
 async def test_a_job_that_this_release_does_not_know_waits() -> None:
     await store("""
         INSERT INTO procrastinate_jobs (queue_name, task_name)
@@ -237,6 +304,35 @@ async def test_a_job_in_time_ends_before_the_worker_does() -> None:
     assert await stored_jobs() == []
 
 
+async def test_a_worker_counts_as_alive_until_its_last_job_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work, "HEARTBEAT_SECONDS", 0.05)
+
+    @job(name="test.last")
+    async def last(run: Run) -> None:
+        started.set()
+        await finish.wait()
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, last.call())
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(work.work(stopping, grace=60))
+    await started.wait()
+    stopping.set()
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                # As if its reports had ended when it was told to stop.
+                await store("UPDATE procrastinate_workers SET last_heartbeat = 'epoch'")
+                while await stalled_workers():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    finally:
+        finish.set()
+        await worker
+    assert await stored_jobs() == []
+
+
 async def test_the_jobs_of_a_dead_worker_run_again_until_they_are_given_up() -> None:
     @job(name="test.poison", attempts=3)
     async def poison(run: Run) -> None:
@@ -273,6 +369,46 @@ async def test_a_job_that_has_ended_before_it_is_rescued_is_left_alone(
         await until(lambda: runs == [str(id)])
 
     assert "worker connects again" not in caplog.messages
+
+
+async def test_a_job_that_others_have_ended_meanwhile_is_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @job(name="test.slow")
+    async def slow(run: Run) -> None:
+        started.set()
+        await finish.wait()
+
+    async with async_session_factory.begin() as session:
+        await enqueue(session, slow.call())
+    async with working():
+        await started.wait()
+        await store("DELETE FROM procrastinate_jobs")
+        finish.set()
+    gc.collect()  # Fails the test for an exception that nobody has retrieved.
+
+    (line,) = (vars(r) for r in caplog.records if r.levelno >= logging.WARNING)
+    assert line["message"] == "job was ended elsewhere"
+    assert line["job"] == "test.slow"
+
+
+async def test_the_rescue_of_jobs_ends_though_the_driver_loses_its_cancellation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def lose_a_cancellation(*_: object, **__: object) -> list[StoredJob]:
+        runs.append("look")
+        assert runs == ["look"]
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await finish.wait()
+        return []
+
+    monkeypatch.setattr(JobManager, "get_stalled_jobs", lose_a_cancellation)
+    rescuing = asyncio.create_task(stalled.rescue_jobs(tasks.make_queue(finish.set)))
+    await started.wait()
+
+    rescuing.cancel()
+    await rescuing
 
 
 async def test_two_workers_run_a_periodic_job_once_each_time() -> None:

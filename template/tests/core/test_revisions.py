@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from app.core.db.revisions import Revisions, read_revisions
 
@@ -22,7 +23,8 @@ def history(directory: Path, *, settings: str = "", **revisions: str) -> Path:
     location = "script_location = %(here)s\nfile_template = %%(slug)s"
     ini.write_text(f"[alembic]\n{location}\npath_separator = os\n{settings}")
     for name, text in revisions.items():
-        (directory / "versions" / f"{name}.py").write_text(text)
+        path = directory / "versions" / f"{name}.py"
+        path.write_text(text, encoding="latin-1")
     return ini
 
 
@@ -48,6 +50,8 @@ def history(directory: Path, *, settings: str = "", **revisions: str) -> Path:
         {"a": OLD, "__init__": "", "b": "down_revision = 'a'\nrevision = 'b'\n"},
         {"a": OLD, "_b": "revision = 'b'\ndown_revision = 'a'\n"},
         {"a": f"{OLD}SQL = '''\n{OTHER}'''\n"},
+        {"a": OLD, "b": "revision = 'b'\ndown_revision = ('a' + '')\n"},
+        {"a": f"# coding: latin-1\n# \xfc\n{OLD}"},
     ],
     ids=[
         "none",
@@ -60,6 +64,8 @@ def history(directory: Path, *, settings: str = "", **revisions: str) -> Path:
         "reversed",
         "hidden",
         "quoted",
+        "in-parentheses",
+        "latin-1",
     ],
 )
 def test_the_revisions_are_those_that_alembic_finds(
@@ -72,6 +78,22 @@ def test_the_revisions_are_those_that_alembic_finds(
         frozenset(scripts.get_heads()),
         frozenset(script.revision for script in scripts.walk_revisions()),
     )
+
+
+def test_a_directory_is_no_revision(tmp_path: Path) -> None:
+    ini = history(tmp_path, a=OLD)
+    (tmp_path / "versions" / "b.py").mkdir()
+
+    assert read_revisions(ini) == Revisions(frozenset("a"), frozenset("a"))
+
+
+@pytest.mark.parametrize("settings", ["[other]", "[alembic]"])
+def test_alembic_says_what_its_settings_lack(tmp_path: Path, settings: str) -> None:
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(settings)
+
+    with pytest.raises(CommandError, match="No 'script_location' key found"):
+        read_revisions(ini)
 
 
 def test_revisions_elsewhere_are_found(tmp_path: Path) -> None:

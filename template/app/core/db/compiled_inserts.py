@@ -37,13 +37,14 @@ class CompiledInsert(Generic[Model, Row]):
     """An INSERT of a model, and the type of the row that it returns; made once, at import.
 
     A session's constructor, validators, defaults, types and version apply. Raises
-    ValueError or TypeError for a model with more than that: an event of its mapper, an
+    ValueError or TypeError for a model with more than that: a listener to its inserts, an
     inherited table, a default that reads the statement.
     """
 
     def __init__(self, model: type[Model], row: type[Row]) -> None:
         self._mapper = mapper = _mapper_of(model)
         self._events: Any = mapper.dispatch
+        self._instance_events: Any = mapper.class_manager.dispatch
         self._refuse_events()
         table: Any = mapper.local_table
         self._table = table
@@ -57,7 +58,8 @@ class CompiledInsert(Generic[Model, Row]):
                 raise ValueError(f"{name!r} is a query of its own. {INSTEAD}")
         self._columns = columns
         self._rows = Rows(columns, hidden, row)
-        self._names = columns.keys() - hidden
+        shown = [columns[name].label(name) for name in columns if name not in hidden]
+        self._select = select(*shown).select_from(table)
         # SQL that cannot be compiled fails here instead of in a request.
         self._compile(tuple(value.column for value in self._values))
         # By the columns that have a value; PostgreSQL fills the others.
@@ -84,9 +86,17 @@ class CompiledInsert(Generic[Model, Row]):
         """Return the row that was inserted."""
         return self._rows.of(records)[0]
 
-    def row_of(self, instance: Model) -> Row:
+    async def row_of(self, instance: Model, session: AsyncSession) -> Row:
         """Return the same of an instance that a session has inserted."""
-        return self._rows.one({name: getattr(instance, name) for name in self._names})
+        columns = self._mapper.primary_key
+        key = self._mapper.primary_key_from_instance(instance)
+        is_its_row = [
+            column == value for column, value in zip(columns, key, strict=True)
+        ]
+        # Without the listeners of the session, which may hide some rows.
+        connection = await session.connection()
+        found = await connection.execute(self._select.where(*is_its_row))
+        return self._rows.one(dict(found.mappings().one()))
 
     def _given(self, instance: Model) -> dict[str, Any]:
         state = inspect(instance)
@@ -112,10 +122,14 @@ class CompiledInsert(Generic[Model, Row]):
     def _refuse_events(self) -> None:
         """Raise ValueError for a listener, which may be added at any time."""
         events = self._events
-        if events.before_insert or events.after_insert:
+        if (
+            events.before_insert
+            or events.after_insert
+            or self._instance_events.refresh_flush
+        ):
             raise ValueError(
-                f"{self._mapper.class_.__name__} has a listener to before_insert or "
-                f"after_insert, which would not run. {INSTEAD}"
+                f"{self._mapper.class_.__name__} has a listener to before_insert, "
+                f"after_insert or refresh_flush, which would not run. {INSTEAD}"
             )
 
 
@@ -191,6 +205,9 @@ class Writer(Protocol):
 class AutocommitWriter(Driver):
     """Commits each row at once, before it is returned: in one round trip.
 
+    A row stays stored even if the type of the insert refuses its values, which PostgreSQL
+    may have made, or if a later statement of the request fails.
+
     A statement that takes longer than `slow_statement` seconds is logged.
     """
 
@@ -211,5 +228,4 @@ class SessionWriter:
         self._session.add(instance)
         await self._session.flush()
         # What PostgreSQL has made of the values, such as a number that it rounded.
-        await self._session.refresh(instance)
-        return await self._session.run_sync(lambda _: insert.row_of(instance))
+        return await insert.row_of(instance, self._session)

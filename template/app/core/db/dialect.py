@@ -74,3 +74,8 @@ def session_error(
         connection_invalidated=is_lost,
         dialect=DIALECT,
     )
+
+
+def refused_value(sql: str, error: Exception) -> BaseException:
+    """Return what a session raises for an error of a type that converts a value."""
+    return DBAPIError.instance(sql, None, error, DBAPI.Error, hide_parameters=True)

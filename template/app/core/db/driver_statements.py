@@ -7,7 +7,6 @@ from time import perf_counter
 from types import GenericAlias
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
-from app.core.db.dialect import from_driver, session_error, to_driver
+from app.core.db.dialect import from_driver, refused_value, session_error, to_driver
 from app.core.db.failures import DRIVER_ERRORS, is_outdated, unavailable, unreadable
 from app.core.db.selected_columns import Columns
 from app.core.db.slow_statements import log_slow
@@ -61,12 +60,18 @@ class DriverStatement:
         ]
 
     def arguments(self, values: dict[str, Any]) -> list[Any]:
-        """Return the values as the driver expects them, in the order of the SQL."""
+        """Return the values as the driver expects them, in the order of the SQL.
+
+        Raises StatementError, as a session does, for one that its type refuses.
+        """
         values = self._constants | values
-        return [
-            values[name] if convert is None else convert(values[name])
-            for name, convert in self._to_driver
-        ]
+        try:
+            return [
+                values[name] if convert is None else convert(values[name])
+                for name, convert in self._to_driver
+            ]
+        except Exception as error:
+            raise refused_value(self._sql, error) from error
 
     async def fetch(
         self, driver: Any, arguments: list[Any], *, slow_statement: float
@@ -75,7 +80,7 @@ class DriverStatement:
         logger.info(self._sql)
         start = perf_counter()
         try:
-            return await self._fetch(driver, arguments)
+            return await driver.fetch(self._sql, *arguments)
         except DRIVER_ERRORS as error:
             lost = driver.is_closed() or is_outdated(error)
             raise session_error(self._sql, arguments, error, is_lost=lost) from error
@@ -84,17 +89,6 @@ class DriverStatement:
         finally:
             if (elapsed := perf_counter() - start) >= slow_statement:
                 log_slow(self._sql, elapsed)
-
-    async def _fetch(self, driver: Any, arguments: list[Any]) -> list[Any]:
-        try:
-            return await driver.fetch(self._sql, *arguments)
-        except asyncpg.InternalServerError:
-            if driver.is_in_transaction():
-                raise
-            # A type that was dropped and made again: the prepared statement would ask for
-            # the old one for as long as the connection lives.
-            await driver.reload_schema_state()
-            return await driver.fetch(self._sql, *arguments)
 
 
 class Rows(Generic[Row]):

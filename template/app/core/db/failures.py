@@ -131,7 +131,8 @@ def is_connection_lost(error: BaseException) -> bool:
 def is_outdated(error: BaseException) -> bool:
     """Return whether the schema changed under a connection: a new one works at once."""
     error = driver_error(error)
-    # What PostgreSQL reports for a type that was dropped, and perhaps made again.
+    # What PostgreSQL reports for a type that was dropped, and perhaps made again: an
+    # internal error, whose text it translates into no language.
     if isinstance(error, asyncpg.InternalServerError):
         return "cache lookup failed" in str(error)
     outdated = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)

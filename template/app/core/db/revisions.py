@@ -3,6 +3,7 @@
 import re
 from ast import literal_eval
 from configparser import ConfigParser
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,16 +29,24 @@ def read_revisions(ini: Path) -> Revisions:
     """Return the revisions of an `alembic.ini`.
 
     Alembic itself, which takes a sixth of the time to start a service, is loaded only for
-    files that are not as it writes them.
+    files that are not as it writes them. It says what is wrong with those that are broken.
     """
+    with suppress(KeyError, OSError, SyntaxError, ValueError):
+        if revisions := _read(ini):
+            return revisions
+    return _ask_alembic(ini)
+
+
+def _read(ini: Path) -> Revisions | None:
+    """Return the revisions if all files are as Alembic writes them."""
     config = ConfigParser({"here": str(ini.parent)})
     config.read(ini)
     options = config["alembic"]
     if any(name in options for name in LOCATIONS):
-        return _ask_alembic(ini)
+        return None
     versions = Path(options["script_location"]) / "versions"
     if not versions.is_dir():  # A directory of a package, which Alembic finds.
-        return _ask_alembic(ini)
+        return None
     known, superseded = set(), set()
     for path in versions.glob("*.py"):
         if path.name.startswith(NO_REVISIONS):
@@ -47,9 +56,9 @@ def read_revisions(ini: Path) -> Revisions:
         assigned = dict(found)
         # Two of a name: one may be part of a text.
         if len(found) != 2 or assigned.keys() != {"revision", "down_revision"}:
-            return _ask_alembic(ini)
+            return None
         if DEPENDENCY.search(text):
-            return _ask_alembic(ini)
+            return None
         before = literal_eval(assigned["down_revision"])
         revision = literal_eval(assigned["revision"])
         known.add(revision)

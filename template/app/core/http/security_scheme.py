@@ -39,11 +39,11 @@ def document_permissions(app: FastAPI) -> None:
 
 
 def _together(security: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
-    """Return one requirement for those of the route and of its parameters.
+    """Return the requirements of an operation, with the token in each of them.
 
     Apart from each other they would be alternatives, by the OpenAPI specification.
     """
-    tokens = [each[SCHEME_NAME] for each in security if each.keys() == {SCHEME_NAME}]
-    permissions = sorted({name for each in tokens for name in each})
-    others = [each for each in security if each.keys() != {SCHEME_NAME}]
-    return [{SCHEME_NAME: permissions}, *others]
+    tokens = [each.get(SCHEME_NAME, ()) for each in security]
+    token = {SCHEME_NAME: sorted({name for each in tokens for name in each})}
+    others = [each | token for each in security if each.keys() - token.keys()]
+    return others or [token]

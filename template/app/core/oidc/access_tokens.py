@@ -30,7 +30,8 @@ class Principal:
     """The sender of a request: a person, or a program on its own behalf.
 
     `subject` is what the issuer calls it, `client` is the application that the token was
-    issued to, if the token says so, and `claims` is all that the token says.
+    issued to, if the token says so, and `claims` is all that the token says. Requests with
+    the same token share it, so a list or a dictionary in its claims must not be changed.
     """
 
     subject: str

@@ -1,1 +1,1 @@
-"""Traces and metrics, which OpenTelemetry sends where its own variables say."""
+"""Traces and metrics, sent to the destinations in the variables of OpenTelemetry."""

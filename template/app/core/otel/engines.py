@@ -9,7 +9,7 @@ from app.core.otel.statements import MeasuredConnection
 
 
 def measured(options: EngineOptions) -> EngineOptions:
-    """Let an engine measure its pool and statements, if anything is to be sent."""
+    """Return options for an engine that measures, if telemetry has a destination."""
     return measuring(options) if is_wanted() else options
 
 

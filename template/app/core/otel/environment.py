@@ -1,4 +1,4 @@
-"""What the standard variables of OpenTelemetry ask for.
+"""The standard environment variables of OpenTelemetry.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
@@ -7,10 +7,11 @@ import logging
 import os
 from typing import Literal
 
-Signal = Literal["TRACES", "METRICS"]
+Signal = Literal["TRACES", "METRICS", "LOGS"]
 SUPPORTED: dict[Signal, set[str]] = {
     "TRACES": {"otlp", "console"},
     "METRICS": {"otlp", "prometheus"},
+    "LOGS": set(),
 }
 PROTOCOL = "http/protobuf"
 

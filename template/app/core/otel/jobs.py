@@ -1,4 +1,4 @@
-"""Spans and durations of jobs, and the jobs that wait or were given up."""
+"""Spans and durations of jobs, and how many are due or were given up."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
@@ -11,9 +11,9 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.db.failures import DATABASE_ERRORS
 from app.core.otel.environment import is_wanted
 from app.core.otel.spans import Attributes, tracer
 
@@ -48,7 +48,7 @@ meter = metrics.get_meter("app")
 duration = meter.create_histogram(
     "app.job.duration",
     unit="s",
-    description="How long a job ran, once.",
+    description="Duration of one run of a job.",
     explicit_bucket_boundaries_advisory=BOUNDARIES,
 )
 due = meter.create_gauge(
@@ -57,7 +57,7 @@ due = meter.create_gauge(
 oldest_due = meter.create_gauge(
     "app.job.oldest_due",
     unit="s",
-    description="How long the oldest of these has been waiting.",
+    description="The time since the oldest of these was due.",
 )
 failed = meter.create_gauge(
     "app.job.failed", unit="{job}", description="Jobs that were given up."
@@ -75,7 +75,7 @@ Method = Callable[[J, int, int, Mapping[str, Any]], Awaitable[None]]
 
 
 def current_trace() -> str | None:
-    """Return the current trace, to be stored with a job, without what else it carries."""
+    """Return the `traceparent` of the current trace, to be stored with a job."""
     carrier: dict[str, str] = {}
     propagator.inject(carrier)
     return carrier.get(TRACEPARENT)
@@ -99,7 +99,7 @@ def _measured(run: Method[J], request_key: str) -> Method[J]:
             kind=SpanKind.CONSUMER,
             links=_links(stored.get(TRACE)),
             attributes=on_span,
-            # Their texts have values.
+            # The text of an exception may contain values.
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
@@ -126,7 +126,7 @@ def _links(traceparent: str | None) -> list[Link]:
 async def watching_jobs(
     engine: AsyncEngine, names: Collection[str]
 ) -> AsyncGenerator[None]:
-    """Report how many jobs of these names wait or were given up; each worker does."""
+    """Report how many jobs of these names are due or were given up, as each worker does."""
     watch = asyncio.create_task(_watch(engine, names))
     try:
         yield
@@ -136,8 +136,8 @@ async def watching_jobs(
 
 async def _watch(engine: AsyncEngine, names: Collection[str]) -> None:
     while is_wanted():
-        # While the database is lost, the worker says so.
-        with suppress(OSError, SQLAlchemyError):
+        # The worker itself logs that the database is lost.
+        with suppress(*DATABASE_ERRORS):
             await _report(engine, names)
         await asyncio.sleep(INTERVAL_SECONDS)
 

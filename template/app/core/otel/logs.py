@@ -20,7 +20,7 @@ class TraceIds(logging.Filter):
 
 
 class OncePerMinute(logging.Filter):
-    """Passes one line of OpenTelemetry a minute: a lost collector causes one a batch."""
+    """Passes one line of OpenTelemetry a minute: without a collector, each batch logs one."""
 
     def __init__(self) -> None:
         super().__init__()

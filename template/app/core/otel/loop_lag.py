@@ -1,4 +1,4 @@
-"""How late the event loop is: what a blocking call costs all other requests."""
+"""The lag of the event loop: the time that a blocking call costs all other requests."""
 
 import asyncio
 from time import perf_counter
@@ -12,7 +12,7 @@ INTERVAL_SECONDS = 0.5
 lag = metrics.get_meter("app").create_histogram(
     "app.event_loop.lag",
     unit="s",
-    description="How much later than asked for the event loop woke a task.",
+    description="The delay with which the event loop woke a task.",
     explicit_bucket_boundaries_advisory=BOUNDARIES,
 )
 

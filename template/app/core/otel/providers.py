@@ -1,4 +1,4 @@
-"""The SDK of OpenTelemetry, imported only where something is to be sent."""
+"""The SDK of OpenTelemetry, imported only if telemetry has a destination."""
 
 import logging
 import os
@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 class Providers:
-    """What sends the traces and metrics of this process; there can be only one.
+    """Sends the traces and metrics of this process; there can be only one.
 
-    The name and the version are those of the service where the environment names none.
+    `name` and `version` describe the service, unless the environment does.
     """
 
     def __init__(self, *, name: str, version: str) -> None:
@@ -44,7 +44,7 @@ class Providers:
             trace.set_tracer_provider(self._tracers)
 
     def flush(self) -> None:
-        """Send what is left, for two seconds at most."""
+        """Send the remaining telemetry, for two seconds at most."""
         # The timeouts of these functions do not hold.
         threads = [
             threading.Thread(target=flush, daemon=True)
@@ -60,7 +60,7 @@ class Providers:
 def tracer_provider(
     resource: Resource, processors: Sequence[SpanProcessor]
 ) -> TracerProvider:
-    """Return what makes spans, without the values of clients."""
+    """Return a provider whose spans contain no values of clients."""
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     # Around the one that OTEL_TRACES_SAMPLER names.
     provider.sampler = WithoutValues(provider.sampler)

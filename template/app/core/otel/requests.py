@@ -1,4 +1,4 @@
-"""Spans of requests: FastAPI's own, without anything that a client has sent."""
+"""FastAPI's own spans of requests, without anything that a client has sent."""
 
 from collections.abc import Container
 
@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
 from opentelemetry.trace import StatusCode
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
@@ -20,7 +21,7 @@ retries = metrics.get_meter("app").create_counter(
 
 
 def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
-    """Let an application make spans and metrics of requests, but for some paths.
+    """Let an application make spans and metrics of requests, except for some paths.
 
     Its spans have the request's id, which is in every problem document. The paths that
     the application itself excludes stay excluded.
@@ -31,10 +32,10 @@ def trace_requests(app: FastAPI, *, exclude: Container[str | None]) -> None:
         "auto_configure": False,
         # Spans of dependencies and of validation double the cost of a request.
         "operation_spans": False,
-        # They have the text of exceptions, and with it values.
+        # They contain the text of exceptions, and with it values.
         "logs": False,
         "exclude": lambda scope: (
-            scope["path"] in exclude or (own is not None and own(scope))
+            get_route_path(scope) in exclude or (own is not None and own(scope))
         ),
     }
     # It is an argument of FastAPI(), but main.py is for the team to edit.

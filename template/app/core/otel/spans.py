@@ -1,4 +1,4 @@
-"""Spans of what has just ended."""
+"""Spans of operations that have just ended."""
 
 from collections.abc import Mapping
 from time import time_ns
@@ -9,7 +9,7 @@ from opentelemetry.util.types import AttributeValue
 
 Attributes = dict[str, AttributeValue]
 
-# Seconds, for histograms of what a request waits for.
+# Seconds, for histograms of the operations that a request waits for.
 BOUNDARIES = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
 
 tracer = trace.get_tracer("app")

@@ -1,4 +1,4 @@
-"""Spans and durations of statements, measured where they are sent: at the driver."""
+"""Spans and durations of statements, measured at the driver."""
 
 import re
 from collections.abc import Iterable
@@ -14,9 +14,11 @@ from app.core.otel.spans import BOUNDARIES, Attributes, failure, record_span
 
 WORDS = re.compile(
     r"""\s*(?P<operation>\w+)
-    (?:(?:(?<=UPDATE)|.*?\b(?:FROM|INTO|UPDATE))\s+(?P<table>[\w."]*\w"?))?""",
+    (?:(?:(?<=UPDATE)|.*?\b(?:(?<!DISTINCT\s)FROM|INTO|UPDATE))\s+(?P<table>[\w."]*\w"?))?""",
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
+# FROM is a word of some functions too, such as extract().
+ARGUMENTS = re.compile(r"(?<=\w)\([^()]*\)")
 
 duration = metrics.get_meter("app").create_histogram(
     "db.client.operation.duration",
@@ -47,7 +49,7 @@ class Statement:
         self.end(error)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Record how long the statement took, and what it failed with."""
+        """Record the duration of the statement, and its failure."""
         seconds = perf_counter() - self._started
         name, on_metric, on_span = summary(self.sql)
         if error is not None:
@@ -60,7 +62,7 @@ class Statement:
 @lru_cache(maxsize=1000)
 def summary(sql: str) -> tuple[str, Attributes, Attributes]:
     """Return the name of a statement, and its attributes in a metric and in a span."""
-    found = WORDS.match(sql)
+    found = WORDS.match(_without_arguments(sql))
     operation = found["operation"].upper() if found else "SQL"
     table = (found["table"] or "").replace('"', "") if found else ""
     on_metric: Attributes = {
@@ -72,6 +74,13 @@ def summary(sql: str) -> tuple[str, Attributes, Attributes]:
     # The text has no values: they are parameters.
     on_span = {**on_metric, "db.query.text": sql}
     return f"{operation} {table}".strip(), on_metric, on_span
+
+
+def _without_arguments(sql: str) -> str:
+    """Return the SQL without the arguments of its functions, those of the innermost first."""
+    while (shorter := ARGUMENTS.sub("", sql)) != sql:
+        sql = shorter
+    return sql
 
 
 class MeasuredConnection(asyncpg.Connection):

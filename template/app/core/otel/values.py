@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-# What FastAPI copies from the request line and the Host header. `http.route` stays.
+# The attributes that FastAPI copies from the request line and the Host header. `http.route` stays.
 FROM_CLIENT = {
     "http.request.method_original",
     "server.address",

@@ -1,20 +1,28 @@
 """The declared jobs as tasks of Procrastinate, and when a failed one runs again."""
 
+import asyncio
+import logging
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.job_context import AbortReason
 from procrastinate.jobs import Job as StoredJob
+from psycopg.errors import RaiseException
 from sqlalchemy import text
 
 from app.core.database import engine
+from app.core.db.failures import DATABASE_ERRORS
 from app.core.jobs import Job, declared
 from app.core.queue.connector import Connector
 
 FREE_QUEUEING_LOCK = text(
     "UPDATE procrastinate_jobs SET queueing_lock = NULL WHERE id = :id"
 )
+
+logger = logging.getLogger(__name__)
 
 
 class InterruptedJobError(Exception):
@@ -59,12 +67,18 @@ def make_queue(on_failure: Callable[[], None]) -> App:
 
 def _runs(job: Job[...]) -> Callable[..., Any]:
     async def run(context: JobContext, /, **stored: Any) -> None:
+        task = asyncio.current_task()
         assert context.job.id is not None
+        assert task is not None
+        task.add_done_callback(partial(_report_end, context.job))
         try:
-            if context.job.queueing_lock:
-                await free_queueing_lock(context.job.id)
             await job.run(context.job.id, context.job.attempts + 1, stored)
         except BaseException as error:
+            if context.job.queueing_lock:
+                # If it stays, and another waits with it, the job counts as that of a dead
+                # worker.
+                with suppress(*DATABASE_ERRORS):
+                    await free_queueing_lock(context.job.id)
             if context.abort_reason() is AbortReason.SHUTDOWN:
                 raise InterruptedJobError from error
             raise
@@ -72,8 +86,20 @@ def _runs(job: Job[...]) -> Callable[..., Any]:
     return run
 
 
+def _report_end(job: StoredJob, task: asyncio.Task[None]) -> None:
+    """Log that others have ended a job, such as one of a worker that seemed to be dead.
+
+    The task fails if the end of its job cannot be stored. The library looks at no failure,
+    and asyncio would log it as one that nobody has seen.
+    """
+    error = None if task.cancelled() else task.exception()
+    if error is not None and isinstance(error.__cause__, RaiseException):
+        about = {"job": job.task_name, "job_id": job.id, "attempt": job.attempts + 1}
+        logger.warning("job was ended elsewhere", extra=about)
+
+
 async def free_queueing_lock(id: int) -> None:
-    """Forget the queueing lock of a job that runs.
+    """Forget the queueing lock of a job that is about to run again.
 
     Another one may wait with the same: then this one could not be stored to run again.
     """

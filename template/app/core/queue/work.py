@@ -4,7 +4,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from procrastinate import App
+from procrastinate import App, exceptions
+from procrastinate.worker import Worker
 
 from app.core.config import settings
 from app.core.database import engine
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 # Jobs that are due later, or again, are found by asking.
 POLL_SECONDS = 2
 RECONNECT_SECONDS = 2
+HEARTBEAT_SECONDS = STALLED_SECONDS / 3
 # What it says is in the log of the jobs, without their arguments. Its worker is named
 # "worker", and reports errors of its own.
 QUIET = {
@@ -76,17 +78,39 @@ async def _session(queue: App, grace: float) -> None:
 
 
 async def _run_jobs(queue: App, grace: float) -> None:
-    await queue.run_worker_async(
+    worker = Worker(
+        queue,
         queues=[*declared],
         concurrency=settings.JOB_CONCURRENCY,
         # Nothing announces a job through a PgBouncer.
         listen_notify=not settings.DB_PGBOUNCER,
         fetch_job_polling_interval=POLL_SECONDS,
         shutdown_graceful_timeout=grace,
-        update_heartbeat_interval=STALLED_SECONDS / 3,
+        update_heartbeat_interval=HEARTBEAT_SECONDS,
         stalled_worker_timeout=STALLED_SECONDS,
         # How a job ended is in the log; only jobs that were given up stay.
         delete_jobs="successful",
         install_signal_handlers=False,
     )
+    living = asyncio.create_task(_stay_alive(queue, worker))
+    try:
+        await worker.run()
+    finally:
+        living.cancel()
     raise ConnectionError("the connection was lost")
+
+
+async def _stay_alive(queue: App, worker: Worker) -> None:
+    """Report that the worker lives until its last job has ended.
+
+    The library's own reports end before it waits for the last jobs, and then other workers
+    would run these too (procrastinate-org/procrastinate#1585).
+    """
+    task = asyncio.current_task()
+    # As in `rescue_jobs`, a cancellation may be lost.
+    while task is not None and not task.cancelling():
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        if worker.worker_id is not None:
+            # Without a connection, the next report will do.
+            with suppress(exceptions.ConnectorException):
+                await queue.job_manager.update_heartbeat(worker.worker_id)

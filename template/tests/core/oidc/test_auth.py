@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Response, WebSocket
+from fastapi import APIRouter, FastAPI, Response, Security, WebSocket
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import event, text
 from sqlalchemy.orm import DeclarativeBase
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core import auth
 from app.core.application import set_up
@@ -24,6 +27,7 @@ from tests.identities import ISSUER, bearer
 from tests.open_routes import open_routes
 
 WriterDep = Annotated[Principal, requires("lamps:write")]
+KEY = APIKeyHeader(name="X-Key")
 
 
 class Base(DeclarativeBase):
@@ -217,6 +221,28 @@ async def test_an_ordinary_router_may_require_a_permission_too(
     assert [response.status_code for response in responses] == [401, 403, 200]
 
 
+async def test_only_a_token_says_who_sends_a_request() -> None:
+    class Gateway:
+        """Stands for middleware of a team that keeps a sender of its own."""
+
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            everything = frozenset({"chairs:read"})
+            sender = SimpleNamespace(permissions=everything)
+            await self.app({**scope, "state": {"principal": sender}}, receive, send)
+
+    other = FastAPI()
+    other.include_router(chairs)
+    other.add_middleware(Gateway)
+    set_up(other)
+    async with client_of(other) as client:
+        response = await client.get("/chairs", headers={"Authorization": ""})
+
+    assert response.status_code == 401
+
+
 async def test_the_sender_is_judged_before_the_body_is_read(
     client: AsyncClient,
 ) -> None:
@@ -317,6 +343,8 @@ def test_what_a_protected_router_cannot_protect_is_refused() -> None:
             router.include_router(other)
     with pytest.raises(TypeError, match="route_class of its own"):
         ProtectedRouter(route_class=APIRoute)
+    with pytest.raises(TypeError, match="route_class of its own"):
+        router.add_api_route("/x", list_bulbs, route_class_override=APIRoute)
     assert router.routes == []
 
 
@@ -346,6 +374,22 @@ def test_the_openapi_document_has_the_permissions_of_a_route() -> None:
     assert document["components"]["securitySchemes"] == {
         "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
+
+
+def test_whatever_else_a_route_asks_for_is_documented_beside_the_token() -> None:
+    router = ProtectedRouter(requires="lamps:read")
+    alternatives = {"security": [{"signature": []}, {}]}
+    router.add_api_route("/key", list_bulbs, dependencies=[Security(KEY)])
+    router.add_api_route("/signature", list_bulbs, openapi_extra=alternatives)
+    other = FastAPI()
+    other.include_router(router)
+    set_up(other)
+
+    paths = other.openapi()["paths"]
+    token = {"token": ["lamps:read"]}
+
+    assert paths["/key"]["get"]["security"] == [{"APIKeyHeader": [], **token}]
+    assert paths["/signature"]["get"]["security"] == [{"signature": [], **token}]
 
 
 async def test_each_sender_has_idempotency_keys_of_its_own(client: AsyncClient) -> None:

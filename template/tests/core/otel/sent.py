@@ -1,4 +1,4 @@
-"""What a test reads of the spans and metrics that were sent."""
+"""The spans and metrics that were sent, for tests to read."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -69,7 +69,7 @@ class Sent:
         return {series for name, series, _ in self._points() if name == metric}
 
     def text(self) -> str:
-        """Return all that is sent, to look for what must not be in it."""
+        """Return everything that was sent as one text, to search for values."""
         return "".join(span.to_json() for span in self.spans()) + "".join(
             f"{name} {sorted(series)}" for name, series, _ in self._points()
         )

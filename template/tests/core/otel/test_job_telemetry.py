@@ -1,4 +1,4 @@
-"""What a worker reports of its jobs."""
+"""The telemetry of a worker about its jobs."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asgi_correlation_id import correlation_id
 from opentelemetry.trace import StatusCode
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.core.database import async_session_factory, engine
+from app.core.db.failures import DatabaseUnavailableError
 from app.core.jobs import Run, declared, enqueue, job
 from app.core.otel import jobs
 from app.core.otel.spans import tracer
@@ -98,3 +99,23 @@ async def test_the_jobs_that_are_due_are_counted_until_they_are_done(
         assert 60 <= sent.value("app.job.oldest_due") < 90
         async with working():
             await until(lambda: [sent.value(each) for each in numbers] == [0, 0])
+
+
+async def test_jobs_are_counted_again_when_the_database_is_back(sent: Sent) -> None:
+    refused: list[bool] = []
+
+    def refuse_once(*_: object) -> None:
+        if not refused:
+            refused.append(True)
+            raise DatabaseUnavailableError("ConnectionRefusedError")
+
+    await engine.dispose()
+    event.listen(engine.sync_engine, "do_connect", refuse_once, insert=True)
+    try:
+        async with jobs.watching_jobs(engine, declared):
+            await until(lambda: bool(refused))
+            async with async_session_factory.begin() as session:
+                await enqueue(session, declared[NOTE].call("now"))
+            await until(lambda: sent.value("app.job.due") == 1)
+    finally:
+        event.remove(engine.sync_engine, "do_connect", refuse_once)

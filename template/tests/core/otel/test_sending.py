@@ -1,4 +1,4 @@
-"""Where traces and metrics are sent, and what the service does without a collector."""
+"""The destinations of traces and metrics, and a service without a collector."""
 
 import logging
 import os
@@ -165,11 +165,13 @@ def test_a_port_for_metrics_that_is_not_one_is_a_warning(port: str) -> None:
 def test_an_exporter_that_is_not_supported_is_a_warning() -> None:
     result = run(
         OTEL_TRACES_EXPORTER="zipkin",
+        OTEL_LOGS_EXPORTER="otlp",
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
         OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/json",
     )
 
     assert "OTEL_TRACES_EXPORTER: zipkin is not supported" in result.stderr
+    assert "OTEL_LOGS_EXPORTER: otlp is not supported" in result.stderr
     assert "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not supported" in result.stderr
     metrics = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: http/json is not supported"
     assert metrics in result.stderr

@@ -1,4 +1,4 @@
-"""The spans of requests: which there are, below which, and what they say."""
+"""The spans of requests: their tree, and their content."""
 
 import asyncio
 import logging
@@ -314,6 +314,17 @@ async def test_probes_and_what_the_application_excludes_have_no_spans(
     await client.get("/livez")
     await client.get("/excluded")
 
+    assert sent.spans() == []
+
+
+@pytest.mark.parametrize("path", ["/shop/livez", "/livez"])
+async def test_probes_below_a_root_path_have_no_spans(sent: Sent, path: str) -> None:
+    """A proxy may remove the root path, or leave it."""
+    transport = ASGITransport(app, root_path="/shop")
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        response = await client.get(path)
+
+    assert response.status_code == 200
     assert sent.spans() == []
 
 
