@@ -1,6 +1,7 @@
 """What the log has, whoever writes it."""
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.core.config import settings
+from app.core.json_log import JsonFormatter
 
 ROOT = Path(__file__).parents[2]
 READ_TWICE = """
@@ -194,3 +196,15 @@ def test_entries_of_extra_do_not_replace_the_fields_that_every_line_has() -> Non
         **{f"extra_{name}": "theirs" for name in names},
         "request_id": "r1",
     }
+
+
+def test_timestamps_sort_as_text_in_the_order_of_time() -> None:
+    records = [logging.makeLogRecord({"created": 1.8e9 + s}) for s in (0, 0.25, 1)]
+
+    lines = [json.loads(JsonFormatter().format(record)) for record in records]
+
+    assert [line["timestamp"] for line in lines] == [
+        "2027-01-15T08:00:00.000000Z",
+        "2027-01-15T08:00:00.250000Z",
+        "2027-01-15T08:00:01.000000Z",
+    ]
