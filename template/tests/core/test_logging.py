@@ -208,3 +208,9 @@ def test_timestamps_sort_as_text_in_the_order_of_time() -> None:
         "2027-01-15T08:00:00.250000Z",
         "2027-01-15T08:00:01.000000Z",
     ]
+
+
+def test_a_name_in_extra_that_is_no_text_becomes_one() -> None:
+    record = logging.makeLogRecord({1: [2]})
+
+    assert json.loads(JsonFormatter().format(record))["1"] == [2]
