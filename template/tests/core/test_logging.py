@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,6 +212,7 @@ def test_timestamps_sort_as_text_in_the_order_of_time() -> None:
 
 
 def test_a_name_in_extra_that_is_no_text_becomes_one() -> None:
-    record = logging.makeLogRecord({1: [2]})
+    extra: Any = {1: [2]}
+    record = logging.makeLogRecord(extra)
 
     assert json.loads(JsonFormatter().format(record))["1"] == [2]
