@@ -342,6 +342,8 @@ def test_a_schedule_that_could_not_be_kept_is_refused_where_it_is_declared() -> 
         job(name="test.report", every="daily")(report)
     with pytest.raises(ValueError, match="of a time that comes"):
         job(name="test.report", every="0 3 30 2 *")(report)
+    with pytest.raises(ValueError, match="of test.report has seconds"):
+        job(name="test.report", every="0 5 3 * * *")(report)
     with pytest.raises(TypeError, match="size"):
         job(name="test.resize", every="0 3 * * *")(resize)
     assert not {"test.report", "test.resize"} & {*declared}

@@ -1,15 +1,18 @@
 """What the log has, whoever writes it."""
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.core.config import settings
+from app.core.json_log import JsonFormatter
 
 ROOT = Path(__file__).parents[2]
 READ_TWICE = """
@@ -194,3 +197,22 @@ def test_entries_of_extra_do_not_replace_the_fields_that_every_line_has() -> Non
         **{f"extra_{name}": "theirs" for name in names},
         "request_id": "r1",
     }
+
+
+def test_timestamps_sort_as_text_in_the_order_of_time() -> None:
+    records = [logging.makeLogRecord({"created": 1.8e9 + s}) for s in (0, 0.25, 1)]
+
+    lines = [json.loads(JsonFormatter().format(record)) for record in records]
+
+    assert [line["timestamp"] for line in lines] == [
+        "2027-01-15T08:00:00.000000Z",
+        "2027-01-15T08:00:00.250000Z",
+        "2027-01-15T08:00:01.000000Z",
+    ]
+
+
+def test_a_name_in_extra_that_is_no_text_becomes_one() -> None:
+    extra: Any = {1: [2]}
+    record = logging.makeLogRecord(extra)
+
+    assert json.loads(JsonFormatter().format(record))["1"] == [2]
