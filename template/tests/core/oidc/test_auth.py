@@ -309,6 +309,20 @@ async def test_routes_that_ask_for_no_token_are_found(client: AsyncClient) -> No
     ]
 
 
+async def test_an_open_route_that_fails_is_found_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = FastAPI()
+    set_up(other)
+
+    @other.get("/broken")
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    assert await open_routes(other) == ["GET /broken (test_auth.fail)"]
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     "path", ["/{desk:uuid}", "/{desk:int}", "/{desk:float}", "/{desk:path}", "/{desk}"]
 )
