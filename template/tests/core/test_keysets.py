@@ -182,7 +182,7 @@ async def walk(
 ) -> list[int]:
     """Return the ids of all pages."""
     found: list[int] = []
-    pages = CompiledPages(select, Row, orders={"it": keyset}, filters={})
+    pages = CompiledPages(select, Row, orders={"it": keyset})
     query = PageQuery(limit=2)
     while True:
         page: Page[Row] | ResultPage[Any]
