@@ -37,7 +37,7 @@ def main() -> None:
         forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
         timeout_graceful_shutdown=settings.SHUTDOWN_SECONDS,
     )
-    Server(config).run()
+    Server(config, settings).run()
 
 
 if __name__ == "__main__":

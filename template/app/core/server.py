@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 from app.core import health
-from app.core.config import settings
+from app.core.config import Settings
 from app.core.env_file import ENV_FILE, misspelled_names
 
 logger = logging.getLogger(__name__)
@@ -22,12 +22,16 @@ class Server(uvicorn.Server):
     A load balancer keeps sending requests until it notices.
     """
 
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
     async def startup(self, sockets: list[socket] | None = None) -> None:
         # What the application consists of is never garbage. The collector would look at
         # all of it again and again, the longer the more features there are.
         gc.freeze()
         gc.enable()
-        for problem in misspelled_names(ENV_FILE, type(settings).model_fields):
+        for problem in misspelled_names(ENV_FILE, Settings.model_fields):
             logger.warning(problem)
         await super().startup(sockets)
 
@@ -36,7 +40,7 @@ class Server(uvicorn.Server):
             self.force_exit = True
         elif sig == signal.SIGTERM and not health.draining.is_set():
             health.draining.set()
-            timer = threading.Timer(settings.DRAIN_SECONDS, self._stop)
+            timer = threading.Timer(self._settings.DRAIN_SECONDS, self._stop)
             # Does not delay the exit that a second signal asks for.
             timer.daemon = True
             timer.start()
