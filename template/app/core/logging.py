@@ -22,7 +22,6 @@ def configure_logging() -> None:
     is_development = settings.ENVIRONMENT == "development"
     level = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
     warning = max(level, logging.WARNING)
-    quiet = {"handlers": [], "propagate": True}
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -33,21 +32,26 @@ def configure_logging() -> None:
             "stderr": {"class": "logging.StreamHandler", "formatter": "service"}
         },
         "root": {"level": level, "handlers": ["stderr"]},
-        "loggers": {
-            "uvicorn": quiet,
-            "uvicorn.error": quiet,
-            # The service writes a line for each request itself.
-            "uvicorn.access": {**quiet, "level": warning},
-            "app": {"level": "DEBUG" if settings.DEBUG else "NOTSET"},
-            "sqlalchemy.engine": {"level": "INFO" if settings.DEBUG else warning},
-            # SQLAlchemy logs under the name of the pool's class, which is ours.
-            "app.core.db.pool": {"level": warning},
-            # They announce what is not news to anybody.
-            "alembic.runtime.plugins": {"level": warning},
-            "watchfiles": {"level": warning},
-        },
     }
     logging.config.dictConfig(config)
+    levels = {
+        # The service writes a line for each request itself.
+        "uvicorn.access": warning,
+        "app": logging.DEBUG if settings.DEBUG else logging.NOTSET,
+        "sqlalchemy.engine": logging.INFO if settings.DEBUG else warning,
+        # SQLAlchemy logs under the name of the pool's class, which is ours.
+        "app.core.db.pool": warning,
+        # They announce what is not news to anybody.
+        "alembic.runtime.plugins": warning,
+        "watchfiles": warning,
+    }
+    # Not by dictConfig, which also resets every logger below one that it is given: a level
+    # that a module of the service sets for itself would be lost.
+    for name, least in levels.items():
+        logging.getLogger(name).setLevel(least)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
 
 
 def _colored_lines() -> logging.Formatter:

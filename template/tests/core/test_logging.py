@@ -44,6 +44,18 @@ for name in ("app.lamps", "other"):
 """
 
 
+LOG_WITH_A_LEVEL_OF_ITS_OWN = """
+import logging
+lamps = logging.getLogger("app.lamps")
+lamps.setLevel("ERROR")
+from app.core.logging import configure_logging
+
+configure_logging()
+lamps.warning("dim")
+lamps.error("broken")
+"""
+
+
 LOG_NAMES_OF_A_LINE = """
 import logging
 from asgi_correlation_id import correlation_id
@@ -130,6 +142,13 @@ def test_the_level_is_a_setting_and_debug_is_for_the_service_alone(
 
     assert re.findall(r"app\.lamps says (\w+)", lines) == ours
     assert re.findall(r"other says (\w+)", lines) == others
+
+
+def test_a_module_keeps_the_level_that_it_sets_when_it_is_imported() -> None:
+    result = run(LOG_WITH_A_LEVEL_OF_ITS_OWN)
+
+    assert "broken" in result.stderr
+    assert "dim" not in result.stderr
 
 
 def test_a_line_in_production_is_json_with_the_fields_of_extra() -> None:
