@@ -122,7 +122,7 @@ class RequestBoundary:
         }
         # `access.log` would also look for the line of code that logs, a fifth of the cost.
         record = access.makeRecord(
-            access.name, level, "", 0, "request", (), None, extra=extra
+            access.name, level, __file__, 0, "request", (), None, extra=extra
         )
         access.handle(record)
 
