@@ -159,14 +159,7 @@ def test_a_row_and_its_job_are_stored_together_or_not_at_all(
     acknowledged: set[str] = set()
 
     def start() -> subprocess.Popen[bytes]:
-        with (project.path / "killed.txt").open("a") as output:
-            return subprocess.Popen(
-                command,
-                cwd=project.path,
-                env=project.environment(settings),
-                stdout=output,
-                stderr=output,
-            )
+        return project.spawn(*command, log="killed.txt", **settings)
 
     async def write_all() -> None:
         numbers = iter(range(1_000_000))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -51,6 +50,8 @@ def misspelled_names(path: Path, settings: Collection[str]) -> Iterator[str]:
     """
     if not path.is_file():
         return
+    from difflib import get_close_matches  # Not needed in production, without a file.
+
     known = {name.upper() for name in settings}
     # An empty value counts as not set.
     is_set = {name.upper() for name, value in os.environ.items() if value}

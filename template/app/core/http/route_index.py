@@ -50,8 +50,8 @@ class RouteIndex:
     """A router of the same routes, whose cost does not depend on their number.
 
     FastAPI tries the routes of each feature in turn, and finds the last of two hundred
-    features in half a millisecond. It also tries those of a router that is included in
-    another twice for each router. The private names of FastAPI and Starlette are held by
+    features in half a millisecond. It tries them once for each router around them, and once
+    more to find the route. The private names of FastAPI and Starlette are held by
     `tests/core/test_routing.py`.
     """
 
