@@ -137,12 +137,26 @@ async def test_a_job_that_raises_runs_again_until_it_is_given_up() -> None:
     assert "test.fail  3 attempts" in listed
     assert await failed_jobs.carry_out("retry", [id, 0]) == [
         f"{id} is run again",
-        "0 is no failed job",
+        "0 is not a failed job",
     ]
     async with working():
-        await until_stored(("test.fail", "failed", 5))
+        await until_stored(("test.fail", "failed", 4))
+    assert runs == ["1", "2", "3", "4"]
     assert await failed_jobs.carry_out("delete", [id]) == [f"{id} is deleted"]
     assert await stored_jobs() == []
+
+
+async def test_a_job_that_was_given_up_can_run_beside_one_with_its_queueing_lock() -> (
+    None
+):
+    await store("""
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, status, queueing_lock)
+        VALUES (0, 'test.old', 'test.old', 'failed', 'one'),
+            (1, 'test.old', 'test.old', 'todo', 'one')
+    """)
+
+    assert await failed_jobs.carry_out("retry", [0]) == ["0 is run again"]
+    assert await stored_jobs() == [("test.old", "todo", 0)] * 2
 
 
 @pytest.mark.parametrize("command", ["retry", "delete"])
