@@ -31,8 +31,7 @@ class Server(uvicorn.Server):
         # all of it again and again, the longer the more features there are.
         gc.freeze()
         gc.enable()
-        for problem in misspelled_names(ENV_FILE, Settings.model_fields):
-            logger.warning(problem)
+        warn_of_misspelled_settings()
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -52,6 +51,12 @@ class Server(uvicorn.Server):
         health.draining.set()
         # Does not raise the signal again at the end, as uvicorn would: the exit code is 0.
         self.should_exit = True
+
+
+def warn_of_misspelled_settings() -> None:
+    """Log each name that has no effect, but is nearly that of a setting."""
+    for problem in misspelled_names(ENV_FILE, Settings.model_fields):
+        logger.warning(problem)
 
 
 def check_address(host: str, port: int) -> None:

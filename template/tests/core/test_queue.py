@@ -461,22 +461,33 @@ async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
         await until(lambda: "after" in runs)
 
 
-def test_a_worker_whose_port_is_in_use_says_so_and_runs_no_job() -> None:
+def run_worker_on_a_port_in_use(**variables: str) -> subprocess.CompletedProcess[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        worker = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-m", "app.core.worker", "--port", port],
             cwd=ROOT,
+            env={**os.environ, **variables},
             check=False,
             capture_output=True,
             text=True,
         )
+
+
+def test_a_worker_whose_port_is_in_use_says_so_and_runs_no_job() -> None:
+    worker = run_worker_on_a_port_in_use()
 
     log = worker.stdout + worker.stderr
     assert worker.returncode != 0
     assert "Address already in use" in log
     assert "worker starts" not in log
     assert "Traceback" not in log
+
+
+def test_a_worker_points_out_a_setting_that_is_misspelled() -> None:
+    worker = run_worker_on_a_port_in_use(JOB_CONCURENCY="5", JOB_CONCURRENCY="")
+
+    assert "JOB_CONCURENCY has no effect; is it JOB_CONCURRENCY?" in worker.stderr
 
 
 @pytest.mark.parametrize(
