@@ -206,7 +206,8 @@ class AutocommitWriter(Driver):
     """Commits each row at once, before it is returned: in one round trip.
 
     A row stays stored even if the type of the insert refuses its values, which PostgreSQL
-    may have made, or if a later statement of the request fails.
+    may have made, or if a later statement of the request fails. It may also be stored after
+    a cancellation, as by a timeout: PostgreSQL completes a statement that it has received.
 
     A statement that takes longer than `slow_statement` seconds is logged.
     """
