@@ -16,9 +16,9 @@ ENCODING = "utf-8-sig"  # Some editors start the file with a byte order mark.
 def unreadable_lines(path: Path) -> Iterator[str]:
     """Yield a sentence for each line that python-dotenv would skip or change.
 
-    It only warns of what it skips, such as the URL of the database, and the service would
-    run on a default. Of a password, it drops a ${…} that names no variable, even from
-    single quotes, and it knows no escape for it.
+    It only warns about what it skips, such as the URL of the database, and the service would
+    run on a default. From a password, it drops a ${…} that names no variable, even within
+    single quotes, and it has no escape for it.
     """
     if not path.is_file():
         return

@@ -27,8 +27,8 @@ class Server(uvicorn.Server):
         self._settings = settings
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        # What the application consists of is never garbage. The collector would look at
-        # all of it again and again, the longer the more features there are.
+        # What the application consists of is never garbage. The collector would scan all
+        # of it again and again, which takes longer with each feature.
         gc.freeze()
         gc.enable()
         warn_of_misspelled_settings()

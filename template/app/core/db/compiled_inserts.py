@@ -144,7 +144,7 @@ def _mapper_of(model: Any) -> Mapper[Any]:
     except NoInspectionAvailable:
         mapper = None
     if not isinstance(mapper, Mapper):
-        raise TypeError(f"{model!r} is no model.")
+        raise TypeError(f"{model!r} is not a model.")
     if mapper.inherits or mapper.polymorphic_on is not None:
         raise ValueError(f"{model.__name__} shares its table by inheritance. {INSTEAD}")
     if not isinstance(mapper.local_table, Table):

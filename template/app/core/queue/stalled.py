@@ -15,8 +15,8 @@ from app.core.database import engine
 from app.core.jobs import declared
 from app.core.queue.tasks import free_queueing_lock
 
-# A worker reports three times in this time that it lives. One that did not is dead, and
-# others run its jobs again: within 45 seconds, with the pauses here and in `work`.
+# A worker reports three times within this time that it is alive. One that did not is dead,
+# and others run its jobs again: within 45 seconds, with the pauses here and in `work`.
 STALLED_SECONDS = 30
 RESCUE_SECONDS = 5
 
