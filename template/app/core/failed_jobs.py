@@ -65,3 +65,7 @@ async def carry_out(command: str, ids: list[int]) -> list[str]:
         done = {"retry": "is run again", "delete": "is deleted"}[command]
         found = set(await connection.scalars(statement, {"ids": ids}))
         return [f"{id} {done if id in found else 'is not a failed job'}" for id in ids]
+
+
+if __name__ == "__main__":
+    main()

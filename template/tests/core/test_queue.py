@@ -97,9 +97,9 @@ async def store(sql: str) -> None:
 
 def run_jobs_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     url = settings.DATABASE_URL.render_as_string(hide_password=False)
-    program = "from app.core.failed_jobs import main; main()"
+    # As in a container, which has no command of the project itself.
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-m", "app.core.failed_jobs", *arguments],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url},
         check=False,
