@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 from app.core.application import set_up
 from app.core.http.idempotency import IdempotencyDep, IdempotencyKeyMixin
-from fastapi import FastAPI, Form, Response, UploadFile
+from fastapi import FastAPI, Form, Request, Response, UploadFile
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
@@ -46,6 +46,18 @@ async def add(form: Annotated[Title, Form()], idempotency: IdempotencyDep) -> Re
     async def store() -> Response:
         runs.append(len(form.title))
         return Response(f"{form.title} {runs}", 201)
+
+    return await idempotency.replay_or_run(Key, store)
+
+
+@app.post("/streams")
+async def read_stream(request: Request, idempotency: IdempotencyDep) -> Response:
+    async for _ in request.stream():
+        pass
+
+    async def store() -> Response:
+        runs.append(0)
+        return Response("stored")
 
     return await idempotency.replay_or_run(Key, store)
 
@@ -103,3 +115,16 @@ async def test_a_form_without_files_may_be_repeated_too(client: AsyncClient) -> 
     assert (first.status_code, first.text) == (201, "Lamp [4]")
     assert (again.status_code, again.text) == (201, "Lamp [4]")
     assert other.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "type_", ["application/json", "application/x-www-form-urlencoded"]
+)
+async def test_a_body_that_can_no_longer_be_compared_is_an_error(
+    client: AsyncClient, type_: str
+) -> None:
+    headers = {"content-type": type_}
+
+    response = await client.post("/streams", content=b"{}", headers=headers)
+
+    assert (response.status_code, runs) == (500, [])

@@ -21,6 +21,8 @@ from app.core.database import SessionDep, WriterDep
 from app.core.db.compiled_inserts import SessionWriter, Writer
 from app.core.errors import ConflictError, InvalidError
 
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
 
 class IdempotencyKeyMixin:
     """The columns of a table of keys, each with its request and response."""
@@ -98,7 +100,9 @@ async def _content_of(request: Request) -> bytes:
     try:
         return await request.body()
     except RuntimeError:  # The stream was consumed.
-        form = await request.form()
+        if not request.headers.get("content-type", "").lower().startswith(FORMS):
+            raise
+    form = await request.form()
     fields = [
         (name, value if isinstance(value, str) else await _content_of_file(value))
         for name, value in form.multi_items()
