@@ -1,7 +1,10 @@
 """Which versions a precondition lets through."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from fastapi import FastAPI, Response
+from fastapi.responses import StreamingResponse
 
 from app.core.application import set_up
 from app.core.errors import PreconditionFailedError
@@ -29,6 +32,15 @@ async def report(response: Response, tag: str, status: int = 200) -> str:
     response.headers["X-Lamp"] = "on"
     response.status_code = status
     return "A long report."
+
+
+@app.get("/stream")
+async def stream() -> StreamingResponse:
+    async def parts() -> AsyncGenerator[str]:
+        yield "A long "
+        yield "stream."
+
+    return StreamingResponse(parts(), headers={"ETag": '"a"', "Content-Length": "14"})
 
 
 set_up(app)
@@ -133,6 +145,15 @@ async def test_only_a_successful_read_is_compared_with_what_the_client_has(
         )
 
     assert (response.status_code, response.json()) == (status, "A long report.")
+
+
+async def test_no_part_of_a_stream_that_the_client_has_is_sent() -> None:
+    async with client_of(app) as client:
+        known = await client.get("/stream", headers={"If-None-Match": '"a"'})
+        changed = await client.get("/stream", headers={"If-None-Match": '"b"'})
+
+    assert (known.status_code, known.content) == (304, b"")
+    assert (changed.status_code, changed.text) == (200, "A long stream.")
 
 
 async def test_tags_on_several_lines_are_one_list() -> None:
