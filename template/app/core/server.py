@@ -69,5 +69,5 @@ def check_address(host: str, port: int) -> None:
         except (OSError, OverflowError) as error:
             raise SystemExit(
                 f"Cannot listen on port {port} of {host}: {error}. "
-                "Choose another port with --port."
+                "Choose another address with --host or --port."
             ) from None

@@ -461,21 +461,21 @@ async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
         await until(lambda: "after" in runs)
 
 
-def run_worker_on_a_port_in_use(**variables: str) -> subprocess.CompletedProcess[str]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-        return subprocess.run(
-            [sys.executable, "-m", "app.core.worker", "--port", port],
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+def run_worker(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a worker on a port where it cannot listen."""
+    return subprocess.run(
+        [sys.executable, "-m", "app.core.worker", "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_a_worker_whose_port_is_in_use_says_so_and_runs_no_job() -> None:
-    worker = run_worker_on_a_port_in_use()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        worker = run_worker(server.getsockname()[1])
 
     log = worker.stdout + worker.stderr
     assert worker.returncode != 0
@@ -484,10 +484,12 @@ def test_a_worker_whose_port_is_in_use_says_so_and_runs_no_job() -> None:
     assert "Traceback" not in log
 
 
-def test_a_worker_points_out_a_setting_that_is_misspelled() -> None:
-    worker = run_worker_on_a_port_in_use(JOB_CONCURENCY="5", JOB_CONCURRENCY="")
+def test_a_worker_points_out_a_port_and_a_setting_that_do_not_exist() -> None:
+    worker = run_worker(99_999, JOB_CONCURENCY="5", JOB_CONCURRENCY="")
 
-    assert "JOB_CONCURENCY has no effect; is it JOB_CONCURRENCY?" in worker.stderr
+    *warnings, problem = worker.stderr.splitlines()
+    assert "JOB_CONCURENCY has no effect; is it JOB_CONCURRENCY?" in "".join(warnings)
+    assert problem.startswith("Cannot listen on port 99999 of 127.0.0.1:")
 
 
 @pytest.mark.parametrize(
