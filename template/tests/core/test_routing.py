@@ -2,12 +2,11 @@
 
 import logging
 from pathlib import Path
-from typing import ClassVar
 
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, _EffectiveRouteContext
 from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 from starlette.routing import Match
@@ -27,14 +26,11 @@ PATHS = """
 """
 
 
-class Watched(APIRoute):
-    """A route that remembers when it was tried."""
-
-    tried: ClassVar[set[str]] = set()
+class AnyCase(APIRoute):
+    """A route that matches its path in capitals too."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        self.tried.add(self.path)
-        return super().matches(scope)
+        return super().matches({**scope, "path": scope["path"].lower()})
 
 
 def feature(prefix: str, route_class: type[APIRoute] = APIRoute) -> FeatureRouter:
@@ -101,7 +97,7 @@ def many_kinds_of_routes(pages: Path, route_class: type[APIRoute]) -> FastAPI:
 
 
 @pytest.mark.parametrize("root_path", ["", "/shop"])
-@pytest.mark.parametrize("route_class", [APIRoute, Watched])
+@pytest.mark.parametrize("route_class", [APIRoute, AnyCase])
 async def test_each_request_gets_the_response_that_it_gets_without_an_index(
     tmp_path: Path, route_class: type[APIRoute], root_path: str
 ) -> None:
@@ -120,19 +116,36 @@ async def test_each_request_gets_the_response_that_it_gets_without_an_index(
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
-async def test_the_routes_of_another_feature_are_not_tried(prefix: str) -> None:
+async def test_the_routes_of_another_feature_are_not_tried(
+    prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = set()
+    matches = _EffectiveRouteContext.matches
+
+    def watched(self: _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
+        tried.add(self.path)
+        return matches(self, scope)
+
+    monkeypatch.setattr(_EffectiveRouteContext, "matches", watched)
     app, api = FastAPI(), APIRouter()
     for name in ("/lamps", "/chairs", "/tables"):
-        api.include_router(feature(name, Watched))
+        api.include_router(feature(name))
     app.include_router(api, prefix=prefix)
     set_up(app)
-    Watched.tried.clear()
 
     assert await get(app, f"{prefix}/chairs/on") == "/chairs"
     assert (await ask(app, f"{prefix}/livez")).status_code in {200, 404}
     assert (await ask(app, f"{prefix}/unknown")).status_code == 404
 
-    assert Watched.tried == {"/chairs/on"}
+    assert tried - {"/livez", "/readyz", "/startupz"} == {f"{prefix}/chairs/on"}
+
+
+async def test_a_route_may_match_more_than_its_path() -> None:
+    app = FastAPI()
+    app.include_router(feature("/lamps", AnyCase))
+    set_up(app)
+
+    assert await get(app, "/LAMPS/On") == "/lamps"
 
 
 async def test_a_route_that_is_added_after_the_first_request_is_found() -> None:
@@ -156,6 +169,21 @@ async def test_a_route_that_is_added_after_the_first_request_is_found() -> None:
 
     assert await get(app, "/chairs/on") == "/chairs"
     assert (await ask(app, "/lamps/on", "POST")).json() == "posted"
+
+
+async def test_a_route_that_replaces_another_one_is_found() -> None:
+    app = FastAPI()
+    set_up(app)
+    for path in ("/lamps", "/chairs"):
+        app.get(path)(lambda: "on loan")
+        assert await get(app, path) == "on loan"
+        app.router.routes.pop()
+        assert (await ask(app, path)).status_code == 404
+
+        app.router.routes = [*app.router.routes]
+        app.get(path)(lambda: "sold")
+        assert await get(app, path) == "sold"
+        app.router.routes.pop()
 
 
 async def test_a_route_makes_the_urls_of_other_features() -> None:

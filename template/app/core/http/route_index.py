@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import chain, takewhile
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from os.path import commonprefix
 from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import (
     APIRoute,
+    APIWebSocketRoute,
+    RouteContext,
     _EffectiveRouteContext,
     _get_fastapi_scope,
     _IncludedRouter,
@@ -17,10 +19,21 @@ from fastapi.routing import (
     iter_route_contexts,
 )
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, Match, compile_path
+from starlette.routing import (
+    BaseRoute,
+    Match,
+    Mount,
+    Route,
+    WebSocketRoute,
+    compile_path,
+)
 from starlette.types import Receive, Scope, Send
 
 ROUTES = "app.core.routes"
+# They match only what begins like their path, which one of a team's own need not do.
+KINDS = (APIRoute, APIWebSocketRoute, Mount, Route, WebSocketRoute)
+MATCH_THEIR_PATH = {kind.matches for kind in KINDS}
+VERSION = attrgetter("_routes_version")
 
 
 def index_routes(app: FastAPI) -> None:
@@ -39,19 +52,19 @@ def methods_of(scope: Scope) -> set[str]:
     }
 
 
-class Lists:
-    """The lists of routes of some routers, which get longer when a route is added."""
+class Routers:
+    """Some routers, whose versions FastAPI counts up when a route is added."""
 
-    def __init__(self, lists: Iterable[list[BaseRoute]]) -> None:
-        self._lists = list(lists)
-        self._length = self._count()
+    def __init__(self, routers: Iterable[APIRouter]) -> None:
+        self._routers = list(routers)
+        self._known = self._versions()
 
-    def have_grown(self) -> bool:
-        """Return whether a route was added since these lists were read."""
-        return self._count() != self._length
+    def have_changed(self) -> bool:
+        """Return whether a route was added since these routers were read."""
+        return self._versions() != self._known
 
-    def _count(self) -> int:
-        return sum(map(len, self._lists))
+    def _versions(self) -> int:
+        return sum(map(VERSION, self._routers))
 
 
 class Routes(NamedTuple):
@@ -59,7 +72,7 @@ class Routes(NamedTuple):
 
     router: APIRouter
     plain: list[_EffectiveRouteContext]
-    lists: Lists
+    around: Routers
 
 
 class RouteIndex:
@@ -77,7 +90,8 @@ class RouteIndex:
     def __init__(self, router: APIRouter) -> None:
         self._router = router
         self._routes: dict[str, Routes] = {}
-        self._lists = Lists([])
+        self._all = Routers([])
+        self._outermost: list[BaseRoute] | None = None
         self._depth = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +99,9 @@ class RouteIndex:
             await self._router.app(scope, receive, send)
             return
         path = get_route_path(scope)
-        if not self._routes or (routes := self._find(path)).lists.have_grown():
+        # FastAPI finds whatever a team does to the outermost list, and no version tells.
+        changed = self._router.routes != self._outermost
+        if changed or (routes := self._find(path)).around.have_changed():
             self._build()
             routes = self._find(path)
         scope[ROUTES] = routes.router.routes
@@ -100,7 +116,7 @@ class RouteIndex:
                 scope["route"] = route.original_route
                 await route.original_route.handle(scope, receive, send)
                 return
-        if self._lists.have_grown():
+        if self._all.have_changed():
             self._build()
             routes = self._find(path)
             scope[ROUTES] = routes.router.routes
@@ -115,11 +131,11 @@ class RouteIndex:
         return self._routes[path]
 
     def _build(self) -> None:
-        lists = list(_lists_of(self._router))
+        routers = list(_routers_in(self._router))
         outer = [
-            routes
-            for routes in lists
-            if any(isinstance(route, _IncludedRouter) for route in routes)
+            router
+            for router in routers
+            if any(isinstance(route, _IncludedRouter) for route in router.routes)
         ]
         parts = chain.from_iterable(map(self._take_apart, self._router.routes))
         by_prefix: dict[str, list[tuple[int, BaseRoute]]] = {"": []}
@@ -132,10 +148,11 @@ class RouteIndex:
             ordered = sorted(chain.from_iterable(found), key=itemgetter(0))
             router = copy(self._router)
             router.routes = [route for _, route in ordered]
-            watched = Lists(chain(outer, _lists_of(router)))
-            self._routes[prefix] = Routes(router, list(_plain_routes(router)), watched)
+            around = Routers(chain(outer, _routers_in(router)))
+            self._routes[prefix] = Routes(router, list(_plain_routes(router)), around)
         self._depth = max(prefix.count("/") for prefix in by_prefix)
-        self._lists = Lists(lists)
+        self._all = Routers(routers)
+        self._outermost = list(self._router.routes)
 
     def _take_apart(self, route: BaseRoute) -> Iterator[BaseRoute]:
         """Yield what a router includes, each as a route of its own."""
@@ -151,11 +168,11 @@ class RouteIndex:
                 yield _IncludedRouter(own, route.include_context)
 
 
-def _lists_of(router: APIRouter) -> Iterator[list[BaseRoute]]:
-    yield router.routes
+def _routers_in(router: APIRouter) -> Iterator[APIRouter]:
+    yield router
     for route in router.routes:
         if isinstance(route, _IncludedRouter):
-            yield from _lists_of(route.original_router)
+            yield from _routers_in(route.original_router)
 
 
 def _plain_routes(router: APIRouter) -> Iterator[_EffectiveRouteContext]:
@@ -201,16 +218,20 @@ def _limits_forms(limited: object) -> bool:
 
 def _prefix_of(route: BaseRoute) -> str:
     """Return how the paths of a route begin, in whole segments without a parameter."""
-    paths = [context.path for context in iter_route_contexts([route])]
-    if not paths or None in paths:
+    contexts = list(iter_route_contexts([route]))
+    if not contexts or not all(map(_matches_its_path, contexts)):
         return ""
     if isinstance(route, _IncludedRouter) and route.effective_low_priority_routes():
         return ""
     segments = [
-        list(takewhile(lambda segment: "{" not in segment, str(path).split("/")))
-        for path in paths
+        list(takewhile(lambda part: "{" not in part, str(context.path).split("/")))
+        for context in contexts
     ]
     return "/".join(commonprefix(segments)).rstrip("/")
+
+
+def _matches_its_path(context: RouteContext) -> bool:
+    return type(context.original_route).matches in MATCH_THEIR_PATH
 
 
 def _beginnings(path: str) -> Iterator[str]:
