@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from fastapi import FastAPI, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.core.application import set_up
 from app.core.errors import PreconditionFailedError
@@ -43,6 +44,17 @@ async def stream() -> StreamingResponse:
     return StreamingResponse(parts(), headers={"ETag": '"a"', "Content-Length": "14"})
 
 
+@app.get("/file")
+async def file() -> FileResponse:
+    return FileResponse(__file__)
+
+
+async def without_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"on"})
+
+
+app.mount("/without-headers", without_headers)
 set_up(app)
 
 
@@ -108,6 +120,9 @@ async def test_a_read_need_not_repeat_the_newest_version(
         ('W/"a"', '"a"', 304),
         ('"b", "a"', 'W/"a"', 304),
         ("*", '"a"', 304),
+        ('"b","a,b"', '"a,b"', 304),
+        ('"aW/b"', '"aW/b"', 304),
+        ('"aW/b"', '"ab"', 200),
         ('"b"', '"a"', 200),
         ("a", '"a"', 200),
         ("", '"a"', 200),
@@ -132,6 +147,18 @@ async def test_a_version_that_the_client_has_is_not_sent_again(
         assert not {"content-length", "content-type"} & set(response.headers)
 
 
+async def test_no_part_of_a_file_that_the_client_has_is_sent() -> None:
+    async with client_of(app) as client:
+        tag = (await client.get("/file")).headers["etag"]
+        part = {"Range": "bytes=0-4"}
+        known = await client.get("/file", headers={"If-None-Match": tag, **part})
+        changed = await client.get("/file", headers={"If-None-Match": '"b"', **part})
+
+    assert (known.status_code, known.content) == (304, b"")
+    assert "content-range" not in known.headers
+    assert (changed.status_code, len(changed.content)) == (206, 5)
+
+
 @pytest.mark.parametrize(("method", "status"), [("POST", 200), ("GET", 404)])
 async def test_only_a_successful_read_is_compared_with_what_the_client_has(
     method: str, status: int
@@ -154,6 +181,13 @@ async def test_no_part_of_a_stream_that_the_client_has_is_sent() -> None:
 
     assert (known.status_code, known.content) == (304, b"")
     assert (changed.status_code, changed.text) == (200, "A long stream.")
+
+
+async def test_a_response_need_not_have_headers() -> None:
+    async with client_of(app) as client:
+        response = await client.get("/without-headers/", headers={"If-None-Match": "*"})
+
+    assert (response.status_code, response.content) == (200, b"on")
 
 
 async def test_tags_on_several_lines_are_one_list() -> None:

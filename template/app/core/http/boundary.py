@@ -170,6 +170,8 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Pass a message on, unless it is part of a response that is replaced."""
         if message["type"] == "http.response.start":
+            # Not all applications that a team may mount set what is optional.
+            message.setdefault("headers", [])
             self._timer.cancel()
             if self._deadline is not None:
                 self._deadline.lift()
@@ -216,7 +218,7 @@ def _is_text(start: Message) -> bool:
 
 def _add_defaults(start: Message) -> None:
     """Add headers that a response lacks to its first message, and drop a wrong one."""
-    headers = list(start.get("headers", ()))
+    headers = list(start["headers"])
     if start["status"] in WITHOUT_BODY:
         # The framework's, which announces JSON: clients try to parse it.
         headers = [header for header in headers if header[0] != b"content-type"]

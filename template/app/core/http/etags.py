@@ -4,6 +4,7 @@ A tag identifies the version of the row, not of its representation: a release th
 field to the response does not change it.
 """
 
+import re
 from collections.abc import Container
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -25,7 +26,16 @@ ETAG_AND_LOCATION: dict[str, Any] = {
 NOT_MODIFIED: dict[str, Any] = {"description": "Not Modified", **ETAG}
 KNOWN_VERSIONS = "ETags of known versions: 304 if one of them is still current."
 # What describes a body, which a 304 has not.
-OF_BODY = {b"content-encoding", b"content-length", b"content-type"}
+OF_BODY = {
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+}
+# A part of a version that the client has is not sent again either.
+READ = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}
+# Commas separate the tags of a list, but a tag may contain one too.
+TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s,]+')
 
 
 def etag(version: int) -> str:
@@ -33,10 +43,11 @@ def etag(version: int) -> str:
 
 
 class Versions(Container[int]):
-    """The versions in a header: by strong comparison, so weak tags never match."""
+    """The versions in a header. Weak tags only match by `weak` comparison."""
 
-    def __init__(self, header: str) -> None:
-        self._tags = {tag.strip() for tag in header.split(",")}
+    def __init__(self, header: str, *, weak: bool = False) -> None:
+        tags = TAG.findall(header)
+        self._tags = {tag.removeprefix("W/") if weak else tag for tag in tags}
 
     def __contains__(self, version: object) -> bool:
         return self.include(f'"{version}"')
@@ -70,17 +81,20 @@ IfNoneMatch = Annotated[
 
 def not_modified(if_none_match: str | None, version: int) -> bool:
     """Return whether the client already has this version, by weak comparison."""
-    return if_none_match is not None and version in _known(if_none_match)
+    if if_none_match is None:
+        return False
+    return version in Versions(if_none_match, weak=True)
 
 
 def repeats_known_version(scope: Scope, start: Message) -> bool:
     """Return whether a response is a version that its client has (RFC 9110 §13.1.2)."""
-    if scope["method"] not in {"GET", "HEAD"} or start["status"] != HTTPStatus.OK:
+    if scope["method"] not in {"GET", "HEAD"} or start["status"] not in READ:
         return False
     known = dict(scope["headers"]).get(b"if-none-match")
     if known is None:
         return False
-    versions, tag = _known(known.decode("latin-1")), Headers(scope=start).get("etag")
+    versions = Versions(known.decode("latin-1"), weak=True)
+    tag = Headers(scope=start).get("etag")
     return tag is not None and versions.include(tag.removeprefix("W/"))
 
 
@@ -88,7 +102,3 @@ def without_body(start: Message) -> Message:
     """Return the start of the 304 that replaces a response."""
     headers = [header for header in start["headers"] if header[0] not in OF_BODY]
     return {**start, "status": HTTPStatus.NOT_MODIFIED, "headers": headers}
-
-
-def _known(if_none_match: str) -> Versions:
-    return Versions(if_none_match.replace("W/", ""))
