@@ -34,6 +34,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -402,6 +403,12 @@ class Dog(Animal):
     __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
 
 
+class Changeable(Key):
+    __tablename__ = "changeable"
+
+    document: Mapped[Any] = mapped_column(MutableDict.as_mutable(JSONB))
+
+
 def first_letter(context: Any) -> str:
     return context.get_current_parameters()["name"][0]
 
@@ -468,6 +475,7 @@ def test_a_column_without_an_attribute_is_left_to_postgresql() -> None:
     ("model", "reason"),
     [
         (Audited, "has a listener to before_insert"),
+        (Changeable, "has a listener to .* or refresh_flush"),
         (Animal, "shares its table by inheritance"),
         (Dog, "shares its table by inheritance"),
         (Dependent, "default of dependent.initial has a parameter"),

@@ -45,13 +45,14 @@ class CompiledInsert(Generic[Model, Row]):
         self._mapper = mapper = _mapper_of(model)
         self._events: Any = mapper.dispatch
         self._instance_events: Any = mapper.class_manager.dispatch
-        self._refuse_events()
         table: Any = mapper.local_table
         self._table = table
         self._values = [*_values_of(mapper, table)]
         self._relationships = {
             name: related.uselist for name, related in mapper.relationships.items()
         }
+        # A Mutable type listens to a model once its relationships are known.
+        self._refuse_events()
         columns, hidden = columns_for(select(model), row)
         for name, column in columns.items():
             if any(isinstance(part, Select) for part in iterate(column)):
