@@ -7,6 +7,7 @@ import asyncpg
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.core.db.dialect import ExactCompiler
 from app.core.db.failures import connect, type_failures
 from app.core.db.pool import FairPool, replace_dead_connections
 from app.core.db.replica import ReplicaFallback
@@ -52,6 +53,9 @@ class EngineOptions:
             "command_timeout": self.statement_timeout + 1,
             "server_settings": {
                 "application_name": self.application_name,
+                # Decides which instants belong to a day, in `created_at >= day` or
+                # `date_trunc`. A server or a role may have another one.
+                "timezone": "UTC",
                 # A query whose client has disconnected ends too, within a second.
                 "client_connection_check_interval": "1000",
                 "statement_timeout": str(statement_timeout),
@@ -112,6 +116,7 @@ def _make_engine(
         connect_args=connect_args,
         json_serializer=to_json,
     )
+    engine.dialect.statement_compiler = ExactCompiler
     replace_dead_connections(engine)
     log_slow_statements(engine, options.slow_statement)
     type_failures(engine)

@@ -27,10 +27,15 @@ def etag(version: int) -> str:
 
 
 class Versions(Container[int]):
-    """The versions listed in If-Match: strong comparison, so weak tags never match."""
+    """The versions listed in If-Match or If-None-Match, by weak comparison.
+
+    RFC 9110 asks for the strong one in If-Match. But a proxy that compresses a response,
+    such as nginx, makes its tag weak, and its client could then never change the row.
+    Since a tag is the version of the row, a weak one is as good.
+    """
 
     def __init__(self, header: str) -> None:
-        self._tags = {tag.strip() for tag in header.split(",")}
+        self._tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
 
     def __contains__(self, version: object) -> bool:
         return self._tags == {"*"} or f'"{version}"' in self._tags
@@ -61,7 +66,5 @@ IfNoneMatch = Annotated[
 
 
 def not_modified(if_none_match: str | None, version: int) -> bool:
-    """Return whether the client already has this version, by weak comparison."""
-    return if_none_match is not None and version in Versions(
-        if_none_match.replace("W/", "")
-    )
+    """Return whether the client already has this version."""
+    return if_none_match is not None and version in Versions(if_none_match)
