@@ -14,6 +14,10 @@ from app.core.db.replica import ReplicaFallback
 from app.core.db.slow_statements import log_slow_statements
 from app.core.db.types import to_json
 
+# In `created_at >= day` and `date_trunc`, a day begins at midnight in this time zone. A
+# server or a role may have another one.
+UTC = {"timezone": "UTC"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
@@ -40,11 +44,13 @@ class EngineOptions:
         }
         if pgbouncer:
             # In transaction mode the next statement may reach another server connection:
-            # no prepared statement is kept, and timeouts come from ALTER ROLE.
+            # no prepared statement is kept, and timeouts come from ALTER ROLE. PgBouncer
+            # takes the time zone along.
             return {
                 **always,
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
+                "server_settings": UTC,
             }
         statement_timeout = int(self.statement_timeout * 1000)
         return {
@@ -52,10 +58,8 @@ class EngineOptions:
             # Later than the server's own timeout, for a server that stopped responding.
             "command_timeout": self.statement_timeout + 1,
             "server_settings": {
+                **UTC,
                 "application_name": self.application_name,
-                # Decides which instants belong to a day, in `created_at >= day` or
-                # `date_trunc`. A server or a role may have another one.
-                "timezone": "UTC",
                 # A query whose client has disconnected ends too, within a second.
                 "client_connection_check_interval": "1000",
                 "statement_timeout": str(statement_timeout),
