@@ -5,9 +5,9 @@
 # zeros are one digit of PostgreSQL's binary form, and asyncpg leaves them to the exponent where
 # the column has no decimal places. A sum of bigint is such a numeric, though SQLAlchemy calls
 # its type BIGINT. Pydantic writes a Decimal as `str` does, so a total of 10000 is "1E+4" in a
-# response, but 10001 is "10001". In a column with many places, zero is
-# "0E-10": that is how Python prints it. Tests with small whole numbers never show it.
-# `f"{value:f}"` writes all of them as expected. Compare issue 1113 of MagicStack/asyncpg.
+# response, but 10001 is "10001". In a column with many places, zero is "0E-10": that is how
+# Python prints it. Tests with small whole numbers never show it. `f"{value:f}"` writes all of
+# them as expected. Compare issue 1113 of MagicStack/asyncpg.
 #
 # Seen on Python 3.11.7 with asyncpg 0.32.0, psycopg 3.3.9 and Pydantic 2.14.4, on PostgreSQL 18.6:
 #   10000::numeric:     asyncpg "1E+4", psycopg "10000"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 
 import anyio
 import pytest
@@ -16,6 +17,7 @@ from tests.conftest import client_of
 from tests.live_server import live_server
 
 app = FastAPI()
+tenant: ContextVar[str | None] = ContextVar("tenant", default=None)
 
 
 @app.get("/endless")
@@ -31,6 +33,14 @@ async def stream() -> StreamingResponse:
 @app.get("/database")
 async def use_the_database(session: SessionDep) -> bool:
     return (await session.connection()).in_transaction()
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+async def test_a_test_sees_no_context_variable_that_another_has_set(name: str) -> None:
+    before = tenant.get()
+    tenant.set(name)
+
+    assert (before, tenant.get()) == (None, name)
 
 
 async def test_a_live_client_reads_a_stream_that_has_no_end(
