@@ -7,7 +7,7 @@
 # `owner == "ann" and open == True` is the condition on the owner alone, and with != in front it
 # is the second one alone. Rows are found that should not be, without an error or a warning; ruff
 # 0.17.6 and ty 0.0.108 let it pass too. `owner in ["ann"]` and `owner is None` are plain False,
-# so there are no rows; of these two, ty reports the second. Write a comma or `&`, and `in_`.
+# which ty reports: no rows. Write a comma or `&`, and `in_`.
 #
 # Seen on Python 3.11.7 with SQLAlchemy 2.1.9:
 #   owner == "ann" and open == True: WHERE owner = :owner_1
