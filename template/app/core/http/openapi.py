@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import MISSING, BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.core.http.etags import KNOWN_VERSIONS
 from app.core.http.problems import MEDIA_TYPE, phrase
 from app.core.http.query_models import excess_of_parameter_models
 
@@ -47,6 +48,18 @@ MODELS: dict[int, type[ProblemDetails]] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: InvalidRequest,
 }
 
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": KNOWN_VERSIONS,
+    "schema": {
+        "type": "string",
+        "title": "If-None-Match",
+        "description": KNOWN_VERSIONS,
+    },
+}
+
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document the errors of a route: `responses=problems(404, 409)`."""
@@ -79,6 +92,8 @@ def document_problems(app: FastAPI) -> None:
                 for parameter in operation.get("parameters", ()):
                     parameter["schema"] = _without_null(parameter["schema"])
                 responses = operation["responses"]
+                if "304" in responses:
+                    _add_if_none_match(operation)
                 if "422" in responses:
                     responses["422"] = _response("Invalid request", InvalidRequest)
                 responses["default"] = _response("Any other error", ProblemDetails)
@@ -93,6 +108,13 @@ def document_problems(app: FastAPI) -> None:
 def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _add_if_none_match(operation: dict[str, Any]) -> None:
+    """Document the header of a route that may be a 304, unless it declares it itself."""
+    parameters = operation.setdefault("parameters", [])
+    if IF_NONE_MATCH["name"] not in {parameter["name"] for parameter in parameters}:
+        parameters.append(IF_NONE_MATCH)
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
