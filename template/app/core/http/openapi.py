@@ -1,6 +1,6 @@
 """What every operation has in common in the OpenAPI document."""
 
-from functools import cache
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -69,40 +69,64 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def extend_document(app: FastAPI, extend: Callable[[dict[str, Any]], None]) -> None:
+    """Apply a function to each OpenAPI document that the application generates.
+
+    FastAPI generates another one after a route was added.
+    """
+    generate = app.openapi
+    extended: dict[str, Any] | None = None
+
+    def openapi() -> dict[str, Any]:
+        nonlocal extended
+        document = generate()
+        if document is not extended:
+            extend(document)
+            extended = document
+        return document
+
+    app.openapi = openapi
+
+
 def document_problems(app: FastAPI) -> None:
     """Document every error as a problem document, and parameters as they can be sent."""
     generate = app.openapi
 
-    @cache
     def openapi() -> dict[str, Any]:
-        if excess := excess_of_parameter_models(app):
-            raise RuntimeError(excess)
-        document = generate()
-        _, models = models_json_schema(
-            [(model, "serialization") for model in (ProblemDetails, *MODELS.values())],
-            ref_template="#/components/schemas/{model}",
-        )
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(models["$defs"])
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        tags = {tag["name"]: tag for tag in document.get("tags", ())}
-        for path in document["paths"].values():
-            for operation in path.values():
-                for parameter in operation.get("parameters", ()):
-                    parameter["schema"] = _without_null(parameter["schema"])
-                responses = operation["responses"]
-                if "304" in responses:
-                    _add_if_none_match(operation)
-                if "422" in responses:
-                    responses["422"] = _response("Invalid request", InvalidRequest)
-                responses["default"] = _response("Any other error", ProblemDetails)
-                for tag in operation.get("tags", ()):
-                    tags.setdefault(tag, {"name": tag})
-        document["tags"] = list(tags.values())
-        return document
+        try:
+            return generate()
+        except KeyError:
+            if excess := excess_of_parameter_models(app):
+                raise RuntimeError(excess) from None
+            raise
 
     app.openapi = openapi
+    extend_document(app, _describe)
+
+
+def _describe(document: dict[str, Any]) -> None:
+    _, models = models_json_schema(
+        [(model, "serialization") for model in (ProblemDetails, *MODELS.values())],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(models["$defs"])
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    tags = {tag["name"]: tag for tag in document.get("tags", ())}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _without_null(parameter["schema"])
+            responses = operation["responses"]
+            if "304" in responses:
+                _add_if_none_match(operation)
+            if "422" in responses:
+                responses["422"] = _response("Invalid request", InvalidRequest)
+            responses["default"] = _response("Any other error", ProblemDetails)
+            for tag in operation.get("tags", ()):
+                tags.setdefault(tag, {"name": tag})
+    document["tags"] = list(tags.values())
 
 
 def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
