@@ -43,11 +43,15 @@ def etag(version: int) -> str:
 
 
 class Versions(Container[int]):
-    """The versions in a header. Weak tags only match by `weak` comparison."""
+    """The versions in a header, by weak comparison.
 
-    def __init__(self, header: str, *, weak: bool = False) -> None:
-        tags = TAG.findall(header)
-        self._tags = {tag.removeprefix("W/") if weak else tag for tag in tags}
+    RFC 9110 asks for the strong one in If-Match. But a proxy that compresses a response,
+    such as nginx, makes its tag weak, and its client could then never change the row.
+    Since a tag is the version of the row, a weak one is as good.
+    """
+
+    def __init__(self, header: str) -> None:
+        self._tags = {tag.removeprefix("W/") for tag in TAG.findall(header)}
 
     def __contains__(self, version: object) -> bool:
         return self.include(f'"{version}"')
@@ -80,10 +84,8 @@ IfNoneMatch = Annotated[
 
 
 def not_modified(if_none_match: str | None, version: int) -> bool:
-    """Return whether the client already has this version, by weak comparison."""
-    if if_none_match is None:
-        return False
-    return version in Versions(if_none_match, weak=True)
+    """Return whether the client already has this version."""
+    return if_none_match is not None and version in Versions(if_none_match)
 
 
 def repeats_known_version(scope: Scope, start: Message) -> bool:
@@ -93,8 +95,7 @@ def repeats_known_version(scope: Scope, start: Message) -> bool:
     known = dict(scope["headers"]).get(b"if-none-match")
     if known is None:
         return False
-    versions = Versions(known.decode("latin-1"), weak=True)
-    tag = Headers(scope=start).get("etag")
+    versions, tag = Versions(known.decode("latin-1")), Headers(scope=start).get("etag")
     return tag is not None and versions.include(tag.removeprefix("W/"))
 
 
