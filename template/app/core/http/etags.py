@@ -102,4 +102,5 @@ def repeats_known_version(scope: Scope, start: Message) -> bool:
 def without_body(start: Message) -> Message:
     """Return the start of the 304 that replaces a response."""
     headers = [header for header in start["headers"] if header[0] not in OF_BODY]
-    return {**start, "status": HTTPStatus.NOT_MODIFIED, "headers": headers}
+    # Servers and telemetry expect a plain number.
+    return {**start, "status": int(HTTPStatus.NOT_MODIFIED), "headers": headers}

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Body, FastAPI, Header, Request, WebSocket
+from fastapi import Body, FastAPI, Header, Request, Response, WebSocket
 from httpx2 import ASGITransport, AsyncClient
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
@@ -63,6 +63,12 @@ async def conflict_once(session: SessionDep) -> None:
         body = "BEGIN RAISE EXCEPTION '' USING ERRCODE = '40P01'; END"
         await session.execute(text(f"DO $$ {body} $$"))
     await session.execute(text("SELECT 1"))
+
+
+@app.get("/report")
+async def report(response: Response) -> str:
+    response.headers["ETag"] = '"1"'
+    return "A long report."
 
 
 @app.get("/broken")
@@ -139,6 +145,15 @@ async def test_a_read_is_one_statement_below_the_request(
     assert response.status_code == 200
     template = path.replace("1", "{id}")
     assert sent.tree() == {f"GET {template}": [statement]}
+
+
+async def test_a_version_that_the_client_has_is_a_304_in_its_span(sent: Sent) -> None:
+    async with client_of(app) as client:
+        await client.get("/report", headers={"If-None-Match": '"1"'})
+
+    (span,) = sent.spans()
+    status = (span.attributes or {})["http.response.status_code"]
+    assert (type(status), status) == (int, 304)
 
 
 async def test_a_commit_that_fails_is_an_error_but_its_request_is_not(
