@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.harness.forges import publish, write_test
-from tests.harness.history import TOMORROW, WORKING_TREE, copier, start
+from tests.harness.history import TOMORROW, WORKING_TREE, start
 from tests.harness.project import Project
 from tests.harness.types import Render
 
@@ -178,7 +178,7 @@ def test_a_project_that_is_up_to_date_says_so(
     history: Project,
     project: Project,
 ) -> None:
-    copier(project, "update", "--defaults", "--quiet")
+    project.run("copier", "update", "--defaults", "--quiet")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Update")
 
