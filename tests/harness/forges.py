@@ -95,11 +95,20 @@ def publish(project: Project) -> Path:
     return origin
 
 
-def write_test(project: Project, body: str) -> None:
+def write_test(project: Project, body: str, directory: str = "tests") -> None:
     """Write a test of the team's with this statement, instead of the one from before."""
-    path = project.path / "tests" / "test_ours.py"
+    path = project.path / directory / "test_ours.py"
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"def test_ours() -> None:\n    {body}\n")
+
+
+def write_only_test(project: Project, body: str) -> None:
+    """The same, and run no other one. Deleted, those of the template would be in the report."""
+    settings = project.path / "pyproject.toml"
+    text = settings.read_text()
+    assert 'testpaths = ["' in text
+    settings.write_text(text.replace('testpaths = ["tests"]', 'testpaths = ["ours"]'))
+    write_test(project, body, "ours")
 
 
 class Forge:
