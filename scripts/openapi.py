@@ -16,7 +16,8 @@ DOCUMENTS = {
 
 def main() -> None:
     for name, answers in DOCUMENTS.items():
-        with tempfile.TemporaryDirectory() as directory:
+        # The local PostgreSQL that the service has started may still write there.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
             copy = [
                 "uvx",
                 "copier",

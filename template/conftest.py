@@ -38,7 +38,7 @@ def use_defaults() -> None:
         if not value and name.split("__")[0] not in kept:
             os.environ.pop(name, None)
     settings.__init__(_env_file=None, **{**PATIENCE, **kept})
-    # What a test does is no telemetry.
+    # Tests send no telemetry.
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         del os.environ[name]
 

@@ -420,6 +420,7 @@ def test_a_client_that_features_share_is_there_in_the_tests_too(
     project.run("pytest", "-q", "tests/rates", "tests/items", **environment)
 
 
+FORMS = Path(__file__).parent / "in_service" / "forms.py"
 # The imports that the how-to leaves out, and the rest of what it shows.
 UPLOADS = """
 from fastapi import APIRouter, UploadFile
@@ -513,6 +514,7 @@ def test_uploads_streams_static_files_rows_and_extensions_are_as_the_guides_say(
     (app / "main.py").write_text(f"{main}{mount}")
     (rows,) = blocks(section(HOW_TO, "Prepare rows for tests"), "python")
     (project.path / "tests/items/test_rows.py").write_text(f"{ROWS}\n{rows}{USES}")
+    shutil.copy(FORMS, project.path / "tests/items/test_forms.py")
     (create,) = blocks(section(HOW_TO, "Use an extension of PostgreSQL"), "python")
     add_streams(project)
     project.run("uv", "add", "--quiet", "python-multipart", "websockets")

@@ -1,4 +1,4 @@
-"""The file `.env`: where it is, and whether all of it can be read."""
+"""The file `.env`: where it is, whether all of it can be read, and names without effect."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -16,9 +16,9 @@ ENCODING = "utf-8-sig"  # Some editors start the file with a byte order mark.
 def unreadable_lines(path: Path) -> Iterator[str]:
     """Yield a sentence for each line that python-dotenv would skip or change.
 
-    It only warns of what it skips, such as the URL of the database, and the service would
-    run on a default. Of a password, it drops a ${…} that names no variable, even from
-    single quotes, and it knows no escape for it.
+    It only warns about what it skips, such as the URL of the database, and the service would
+    run on a default. From a password, it drops a ${…} that names no variable, even within
+    single quotes, and it has no escape for it.
     """
     if not path.is_file():
         return
@@ -46,25 +46,30 @@ def unreadable_lines(path: Path) -> Iterator[str]:
 def misspelled_names(path: Path, settings: Collection[str]) -> Iterator[str]:
     """Yield a sentence for each name that is nearly that of a setting nobody has set.
 
-    Other programs may read the file too, so any other unknown name is left alone.
+    The environment and the file are for other programs too, so any other unknown name is
+    left alone.
     """
-    if not path.is_file():
-        return
-    from difflib import get_close_matches  # Not needed in production, without a file.
+    from difflib import get_close_matches  # Loaded only where a service starts.
 
+    # A group has a name for each of its parts.
+    places = {
+        name.upper().split("__")[0]: place for name, place in _names_and_places(path)
+    }
     known = {name.upper() for name in settings}
-    # An empty value counts as not set.
-    is_set = {name.upper() for name, value in os.environ.items() if value}
-    unknown = []
-    for binding in parse_stream(StringIO(path.read_text(ENCODING))):
-        if binding.key and binding.value:
-            name = binding.key.upper().split("__")[0]
-            is_set.add(name)
-            if name not in known:
-                unknown.append((name, _line(binding)))
-    for name, line in unknown:
-        for setting in get_close_matches(name, known - is_set, n=1, cutoff=0.9):
-            yield f"{path}, line {line}: {name} has no effect; is it {setting}?"
+    for name in [name for name in places if name not in known]:
+        for setting in get_close_matches(name, known - places.keys(), n=1, cutoff=0.9):
+            yield f"{places[name]}: {name} has no effect; is it {setting}?"
+
+
+def _names_and_places(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield what the environment and the file set; an empty value counts as not set."""
+    for name, value in os.environ.items():
+        if value:
+            yield name, "environment"
+    if path.is_file():
+        for binding in parse_stream(StringIO(path.read_text(ENCODING))):
+            if binding.key and binding.value:
+                yield binding.key, f"{path}, line {_line(binding)}"
 
 
 def _line(binding: Binding) -> int:

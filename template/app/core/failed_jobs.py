@@ -13,9 +13,13 @@ FAILED = text("""
     FROM procrastinate_jobs AS job JOIN procrastinate_events ON job_id = job.id
     WHERE status = 'failed' GROUP BY job.id ORDER BY job.id
 """)
+# Not the library's own function, which would count an attempt that never ran. Another job
+# may wait with the same queueing lock.
 RETRY = text("""
-    SELECT id, procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL)
-    FROM procrastinate_jobs WHERE status = 'failed' AND id = ANY(:ids) ORDER BY id
+    UPDATE procrastinate_jobs
+    SET status = 'todo', scheduled_at = now(), queueing_lock = NULL
+    WHERE status = 'failed' AND id = ANY(:ids)
+    RETURNING id
 """)
 DELETE = text("""
     DELETE FROM procrastinate_jobs WHERE status = 'failed' AND id = ANY(:ids)
@@ -42,7 +46,7 @@ async def _print(command: str, ids: list[int]) -> None:
             print(line)  # noqa: T201
     except DATABASE_ERRORS as error:
         raise SystemExit(
-            f"The jobs cannot be read: {str(driver_error(error)).strip()}"
+            f"`jobs {command}` failed: {str(driver_error(error)).strip()}"
         ) from None
     finally:
         await engine.dispose()
@@ -60,4 +64,8 @@ async def carry_out(command: str, ids: list[int]) -> list[str]:
         statement = {"retry": RETRY, "delete": DELETE}[command]
         done = {"retry": "is run again", "delete": "is deleted"}[command]
         found = set(await connection.scalars(statement, {"ids": ids}))
-        return [f"{id} {done if id in found else 'is no failed job'}" for id in ids]
+        return [f"{id} {done if id in found else 'is not a failed job'}" for id in ids]
+
+
+if __name__ == "__main__":
+    main()

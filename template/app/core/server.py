@@ -27,12 +27,11 @@ class Server(uvicorn.Server):
         self._settings = settings
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        # What the application consists of is never garbage. The collector would look at
-        # all of it again and again, the longer the more features there are.
+        # What the application consists of is never garbage. The collector would scan all
+        # of it again and again, which takes longer with each feature.
         gc.freeze()
         gc.enable()
-        for problem in misspelled_names(ENV_FILE, Settings.model_fields):
-            logger.warning(problem)
+        warn_of_misspelled_settings()
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -54,6 +53,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+def warn_of_misspelled_settings() -> None:
+    """Log each name that has no effect, but is nearly that of a setting."""
+    for problem in misspelled_names(ENV_FILE, Settings.model_fields):
+        logger.warning(problem)
+
+
 def check_address(host: str, port: int) -> None:
     """Raise SystemExit, with what to do, if the service cannot listen there."""
     family = AF_INET6 if ":" in host else AF_INET
@@ -64,5 +69,5 @@ def check_address(host: str, port: int) -> None:
         except (OSError, OverflowError) as error:
             raise SystemExit(
                 f"Cannot listen on port {port} of {host}: {error}. "
-                "Choose another port with --port."
+                "Choose another address with --host or --port."
             ) from None

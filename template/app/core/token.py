@@ -19,3 +19,7 @@ def main() -> None:
         arguments.subject, *arguments.permissions, seconds=arguments.hours * 3600
     )
     print(token)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

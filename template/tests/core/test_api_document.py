@@ -119,3 +119,25 @@ def test_the_document_has_the_license_and_every_tag() -> None:
         {"name": "lamps"},
         {"name": "health"},
     ]
+
+
+def test_the_document_has_the_routes_that_were_added_after_it_was_made() -> None:
+    app = FastAPI()
+    set_up(app)
+    made = app.openapi()
+    app.get("/late")(list_lamps)
+
+    remade = app.openapi()
+
+    assert app.openapi() is remade
+    assert "/late" not in made["paths"]
+    assert "default" in remade["paths"]["/late"]["get"]["responses"]
+
+
+def test_the_document_is_made_again_when_it_was_cleared() -> None:
+    app = FastAPI(title="Lamps")
+    set_up(app)
+    made = app.openapi()
+    app.title, app.openapi_schema = "Chairs", None
+
+    assert app.openapi() == made | {"info": made["info"] | {"title": "Chairs"}}

@@ -7,13 +7,18 @@ import anyio
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import literal, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
-from app.core.database import SessionDep, engine
+from app.core.database import ReaderDep, SessionDep, engine
+from app.core.db.compiled_reads import CompiledRead
 from tests import conftest
 from tests.conftest import client_of
 from tests.live_server import live_server
+
+ONE = CompiledRead(select(literal(1).label("one")), dict[str, int])
 
 app = FastAPI()
 
@@ -31,6 +36,11 @@ async def stream() -> StreamingResponse:
 @app.get("/database")
 async def use_the_database(session: SessionDep) -> bool:
     return (await session.connection()).in_transaction()
+
+
+@app.get("/reader")
+async def use_the_reader(reader: ReaderDep) -> None:
+    await reader.all(ONE)
 
 
 async def test_a_live_client_reads_a_stream_that_has_no_end(
@@ -56,15 +66,26 @@ async def test_a_response_that_does_not_end_fails_the_test_with_a_sentence(
             await client.get("/endless")
 
 
-async def test_another_event_loop_does_not_get_the_connections_of_the_tests() -> None:
-    def request() -> None:
-        with TestClient(app) as other:
-            other.get("/database")
+def request_from_another_loop(path: str) -> None:
+    with TestClient(app) as other:
+        other.get(path)
 
+
+async def test_another_event_loop_does_not_get_the_connections_of_the_tests() -> None:
     async with engine.connect():
         pass
     with pytest.raises(RuntimeError, match="Instead of Starlette's TestClient"):
-        await anyio.to_thread.run_sync(request)
+        await anyio.to_thread.run_sync(request_from_another_loop, "/database")
 
     async with engine.connect() as connection:
         assert not connection.closed
+
+
+@pytest.mark.parametrize("path", ["/database", "/reader"])
+async def test_another_event_loop_does_not_get_the_transaction_of_a_test(
+    connection: AsyncConnection, path: str
+) -> None:
+    with pytest.raises(RuntimeError, match="Instead of Starlette's TestClient"):
+        await anyio.to_thread.run_sync(request_from_another_loop, path)
+
+    assert await connection.scalar(text("SELECT 1")) == 1

@@ -475,8 +475,8 @@ def test_a_column_without_an_attribute_is_left_to_postgresql() -> None:
         (Counted, "'others' is a query of its own"),
         (Partial, "partial.x has a default and no attribute"),
         (Joined, "is not mapped to a table"),
-        (Audited.__table__, "is no model"),
-        (Color, "is no model"),
+        (Audited.__table__, "is not a model"),
+        (Color, "is not a model"),
     ],
 )
 def test_a_model_that_only_a_session_can_insert_is_refused(

@@ -1,4 +1,4 @@
-"""Compiled reads: what they return, and what becomes of them in trouble."""
+"""Compiled reads: what they return, and how they fail."""
 
 import asyncio
 import enum

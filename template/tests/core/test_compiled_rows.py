@@ -236,9 +236,9 @@ class Scored(TypedDict):
         (select(User, Post), Closed, "Two columns have the same name 'id'"),
         (USERS, int, "no named fields"),
         (USERS, list[int], "no named fields"),
-        (USERS, WithPosts, r"User\.posts is no column"),
-        (USERS, Quiet, r"User\.quiet is no column"),
-        (USERS, Scored, r"User\.score is no column"),
+        (USERS, WithPosts, r"User\.posts is not a column"),
+        (USERS, Quiet, r"User\.quiet is not a column"),
+        (USERS, Scored, r"User\.score is not a column"),
         (select(literal(1).label("x" * 64)), dict, "label it shorter"),
         (
             USERS.execution_options(schema_translate_map={None: "other"}),

@@ -1,4 +1,4 @@
-"""What the trouble of PostgreSQL becomes, through HTTP and on a real one."""
+"""How failures of PostgreSQL reach a client: through HTTP, with a real server."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The answers to the probes of a load balancer, and what the log says of them."""
+"""The responses to the probes of a load balancer, and what the log says about them."""
 
 import asyncio
 import logging

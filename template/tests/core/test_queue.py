@@ -97,9 +97,9 @@ async def store(sql: str) -> None:
 
 def run_jobs_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     url = settings.DATABASE_URL.render_as_string(hide_password=False)
-    program = "from app.core.failed_jobs import main; main()"
+    # As in a container, which has no command of the project itself.
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-m", "app.core.failed_jobs", *arguments],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url},
         check=False,
@@ -137,12 +137,26 @@ async def test_a_job_that_raises_runs_again_until_it_is_given_up() -> None:
     assert "test.fail  3 attempts" in listed
     assert await failed_jobs.carry_out("retry", [id, 0]) == [
         f"{id} is run again",
-        "0 is no failed job",
+        "0 is not a failed job",
     ]
     async with working():
-        await until_stored(("test.fail", "failed", 5))
+        await until_stored(("test.fail", "failed", 4))
+    assert runs == ["1", "2", "3", "4"]
     assert await failed_jobs.carry_out("delete", [id]) == [f"{id} is deleted"]
     assert await stored_jobs() == []
+
+
+async def test_a_job_that_was_given_up_can_run_beside_one_with_its_queueing_lock() -> (
+    None
+):
+    await store("""
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, status, queueing_lock)
+        VALUES (0, 'test.old', 'test.old', 'failed', 'one'),
+            (1, 'test.old', 'test.old', 'todo', 'one')
+    """)
+
+    assert await failed_jobs.carry_out("retry", [0]) == ["0 is run again"]
+    assert await stored_jobs() == [("test.old", "todo", 0)] * 2
 
 
 @pytest.mark.parametrize("command", ["retry", "delete"])
@@ -447,22 +461,35 @@ async def test_a_worker_connects_again_after_it_lost_its_connections() -> None:
         await until(lambda: "after" in runs)
 
 
+def run_worker(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a worker on a port where it cannot listen."""
+    return subprocess.run(
+        [sys.executable, "-m", "app.core.worker", "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_a_worker_whose_port_is_in_use_says_so_and_runs_no_job() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-        worker = subprocess.run(
-            [sys.executable, "-m", "app.core.worker", "--port", port],
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        worker = run_worker(server.getsockname()[1])
 
     log = worker.stdout + worker.stderr
     assert worker.returncode != 0
     assert "Address already in use" in log
     assert "worker starts" not in log
     assert "Traceback" not in log
+
+
+def test_a_worker_points_out_a_port_and_a_setting_that_do_not_exist() -> None:
+    worker = run_worker(99_999, JOB_CONCURENCY="5", JOB_CONCURRENCY="")
+
+    *warnings, problem = worker.stderr.splitlines()
+    assert "JOB_CONCURENCY has no effect; is it JOB_CONCURRENCY?" in "".join(warnings)
+    assert problem.startswith("Cannot listen on port 99999 of 127.0.0.1:")
 
 
 @pytest.mark.parametrize(

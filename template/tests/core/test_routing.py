@@ -137,7 +137,9 @@ async def test_the_routes_of_another_feature_are_not_tried(prefix: str) -> None:
 
 async def test_a_route_that_is_added_after_the_first_request_is_found() -> None:
     app, api = FastAPI(), APIRouter()
-    lamps = feature("/lamps")
+    lamps, shelves = feature("/lamps"), APIRouter()
+    shelves.get("/shelves/{shelf_id}")(lambda shelf_id: shelf_id)
+    api.include_router(shelves)
     api.include_router(lamps)
     app.include_router(api)
     set_up(app)
@@ -145,6 +147,9 @@ async def test_a_route_that_is_added_after_the_first_request_is_found() -> None:
 
     lamps.get("/off")(lambda: "off")
     assert await get(app, "/lamps/off") == "off"
+
+    shelves.get("/stools")(lambda: "stools")
+    assert await get(app, "/stools") == "stools"
 
     api.include_router(feature("/chairs"))
     app.post("/lamps/on")(lambda: "posted")

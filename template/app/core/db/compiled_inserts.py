@@ -144,7 +144,7 @@ def _mapper_of(model: Any) -> Mapper[Any]:
     except NoInspectionAvailable:
         mapper = None
     if not isinstance(mapper, Mapper):
-        raise TypeError(f"{model!r} is no model.")
+        raise TypeError(f"{model!r} is not a model.")
     if mapper.inherits or mapper.polymorphic_on is not None:
         raise ValueError(f"{model.__name__} shares its table by inheritance. {INSTEAD}")
     if not isinstance(mapper.local_table, Table):
@@ -206,7 +206,8 @@ class AutocommitWriter(Driver):
     """Commits each row at once, before it is returned: in one round trip.
 
     A row stays stored even if the type of the insert refuses its values, which PostgreSQL
-    may have made, or if a later statement of the request fails.
+    may have made, or if a later statement of the request fails. It may also be stored after
+    a cancellation, as by a timeout: PostgreSQL completes a statement that it has received.
 
     A statement that takes longer than `slow_statement` seconds is logged.
     """

@@ -7,11 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StringConstraints,
-)
+from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -53,7 +49,7 @@ class CursorForm:
     """The form of a type's values in a cursor.
 
     A cursor comes from a client and may hold anything: `value` is the Pydantic type that
-    makes a value to bind of it. `write` is its inverse, for what `select` selects.
+    turns it into a value to bind. `write` is its inverse, for what `select` selects.
     """
 
     value: Any

@@ -26,12 +26,12 @@ def driver_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 def to_driver(type_: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Return what makes a value of the driver of a value of Python, if anything does."""
+    """Return what converts a value from Python for the driver, or None if nothing must."""
     return type_.dialect_impl(DIALECT).bind_processor(DIALECT)
 
 
 def from_driver(type_: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Return what makes a value of Python of a value of the driver, if anything does."""
+    """Return what converts a value from the driver for Python, or None if nothing must."""
     impl = type_.dialect_impl(DIALECT)
     try:
         return impl.result_processor(DIALECT, 0)

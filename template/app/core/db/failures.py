@@ -142,9 +142,9 @@ def is_outdated(error: BaseException) -> bool:
 def refuses_value(error: BaseException) -> bool:
     """Return whether PostgreSQL cannot store a value that the statement was given.
 
-    It may be what a client sent, and no validation caught. It is not where the statement
-    has no values, or one of another Python type than its column: types are validated. A
-    NULL in a column that is NOT NULL is no such value either.
+    A client may have sent it, and no validation caught it. Not so where the statement has no
+    values, or one of another Python type than its column: validation ensures the types. A
+    NULL in a column that is NOT NULL is not such a value either.
     """
     if isinstance(error, DBAPIError) and error.statement and not error.params:
         return False
@@ -167,7 +167,7 @@ def without_values(error: Exception) -> Exception:
 
 
 def _mistyped(error: BaseException) -> bool:
-    """Return whether a value has not the Python type that its parameter needs."""
+    """Return whether a value does not have the Python type that its parameter needs."""
     cause = driver_error(error).__cause__
     return isinstance(cause, TypeError | AttributeError)
 

@@ -24,7 +24,7 @@ def columns_for(select: Select[*tuple[Any, ...]], row: Any) -> tuple[Columns, se
     """
     if not isinstance(select, Select):
         raise TypeError(
-            f"A {type(select).__name__} is no select: select from its subquery()."
+            f"A {type(select).__name__} is not a select: select from its subquery()."
         )
     labeled, entities = _sources(select)
     fields = fields_of(row)
@@ -115,7 +115,7 @@ def _attribute(entity: Any, name: str) -> ColumnElement[Any] | None:
     is_expression = isinstance(getattr(column, "expression", None), ColumnElement)
     if not is_expression:
         raise ValueError(
-            f"{mapper.class_.__name__}.{name} is no column: select an expression labeled "
+            f"{mapper.class_.__name__}.{name} is not a column: select an expression labeled "
             f"{name!r}, make it a hybrid_property, or read with a session."
         )
     return column

@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http.deadline import RequestDeadline
+from app.core.http.etags import repeats_known_version, without_body
 from app.core.http.headers import join_lines
 from app.core.http.loggable_errors import loggable
 from app.core.http.problems import Problem, body_too_large, phrase
@@ -167,7 +168,7 @@ class Exchange:
         return self._received
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, unless it is part of a plain-text error."""
+        """Pass a message on, unless it is part of a response that is replaced."""
         if message["type"] == "http.response.start":
             self._timer.cancel()
             if self._deadline is not None:
@@ -175,6 +176,11 @@ class Exchange:
             if message["status"] >= HTTPStatus.BAD_REQUEST and _is_text(message):
                 self._replaced = True
                 await self.respond(message["status"])
+            elif repeats_known_version(self._scope, message):
+                self._replaced = True
+                message = without_body(message)
+                await self._send_with_headers(message)
+                await self._send({"type": "http.response.body"})
             self.status = int(message["status"])
         if not self._replaced:
             await self._send_with_headers(message)

@@ -54,8 +54,8 @@ def add_error_handlers(app: FastAPI) -> None:
         if is_method and (methods := methods_of(request.scope)):
             headers["Allow"] = ", ".join(sorted(methods))
         # Of a body that exceeded the limit while a route received it.
-        is_framework_s = error.detail == TOO_LARGE
-        detail = body_too_large(request.scope) if is_framework_s else error.detail
+        is_too_large = error.detail == TOO_LARGE
+        detail = body_too_large(request.scope) if is_too_large else error.detail
         return Problem(error.status_code, detail, headers=headers)
 
 

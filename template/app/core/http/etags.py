@@ -5,9 +5,12 @@ field to the response does not change it.
 """
 
 from collections.abc import Container
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
+from starlette.datastructures import Headers
+from starlette.types import Message, Scope
 
 # For `responses=`: the headers of a route that names the version in its response.
 _HEADER = {"description": "The version in this response.", "schema": {"type": "string"}}
@@ -20,6 +23,9 @@ ETAG_AND_LOCATION: dict[str, Any] = {
     "headers": {"ETag": _HEADER, "Location": _LOCATION}
 }
 NOT_MODIFIED: dict[str, Any] = {"description": "Not Modified", **ETAG}
+KNOWN_VERSIONS = "ETags of known versions: 304 if one of them is still current."
+# What describes a body, which a 304 has not.
+OF_BODY = {b"content-encoding", b"content-length", b"content-type"}
 
 
 def etag(version: int) -> str:
@@ -27,13 +33,17 @@ def etag(version: int) -> str:
 
 
 class Versions(Container[int]):
-    """The versions listed in If-Match: strong comparison, so weak tags never match."""
+    """The versions in a header: by strong comparison, so weak tags never match."""
 
     def __init__(self, header: str) -> None:
         self._tags = {tag.strip() for tag in header.split(",")}
 
     def __contains__(self, version: object) -> bool:
-        return self._tags == {"*"} or f'"{version}"' in self._tags
+        return self.include(f'"{version}"')
+
+    def include(self, tag: str) -> bool:
+        """Return whether an entity tag is one of the versions."""
+        return self._tags == {"*"} or tag in self._tags
 
 
 async def _if_match(
@@ -51,17 +61,34 @@ async def _if_match(
 
 # Required: without it the response is 428 (RFC 6585 §3), by the error handlers.
 IfMatch = Annotated[Versions, Depends(_if_match)]
+# Only for a route that can tell the version before it does the work: every other read with an
+# ETag is compared on its way out.
 IfNoneMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match",
-        description="ETags of known versions: 304 if one of them is still current.",
-    ),
+    str | None, Header(alias="If-None-Match", description=KNOWN_VERSIONS)
 ]
 
 
 def not_modified(if_none_match: str | None, version: int) -> bool:
     """Return whether the client already has this version, by weak comparison."""
-    return if_none_match is not None and version in Versions(
-        if_none_match.replace("W/", "")
-    )
+    return if_none_match is not None and version in _known(if_none_match)
+
+
+def repeats_known_version(scope: Scope, start: Message) -> bool:
+    """Return whether a response is a version that its client has (RFC 9110 §13.1.2)."""
+    if scope["method"] not in {"GET", "HEAD"} or start["status"] != HTTPStatus.OK:
+        return False
+    known = dict(scope["headers"]).get(b"if-none-match")
+    if known is None:
+        return False
+    versions, tag = _known(known.decode("latin-1")), Headers(scope=start).get("etag")
+    return tag is not None and versions.include(tag.removeprefix("W/"))
+
+
+def without_body(start: Message) -> Message:
+    """Return the start of the 304 that replaces a response."""
+    headers = [header for header in start["headers"] if header[0] not in OF_BODY]
+    return {**start, "status": HTTPStatus.NOT_MODIFIED, "headers": headers}
+
+
+def _known(if_none_match: str) -> Versions:
+    return Versions(if_none_match.replace("W/", ""))

@@ -5,6 +5,7 @@ response, another request with the same key a 422, and one that arrives while th
 still in progress a 409. Keys stay until a job deletes old ones, by `created_at`.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Annotated
@@ -14,10 +15,13 @@ from sqlalchemy import String, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from starlette.datastructures import UploadFile
 
 from app.core.database import SessionDep, WriterDep
 from app.core.db.compiled_inserts import SessionWriter, Writer
 from app.core.errors import ConflictError, InvalidError
+
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 class IdempotencyKeyMixin:
@@ -37,7 +41,7 @@ class Idempotency:
         self, request: Request, session: AsyncSession, writer: Writer, key: str | None
     ) -> None:
         self._request, self._session, self._key = request, session, key
-        # Runs compiled inserts: in the transaction of the key, or without one each in its
+        # Runs compiled inserts: in the transaction of the key, or without a key each in its
         # own.
         self.writer = writer if key is None else SessionWriter(session)
 
@@ -67,7 +71,7 @@ class Idempotency:
         url = self._request.url
         path = f"{url.path}?{url.query}" if url.query else url.path
         target = f"{owner}\n{self._request.method} {path}\n".encode()
-        fingerprint = sha256(target + await self._request.body()).digest()
+        fingerprint = sha256(target + await _content_of(self._request)).digest()
         known = await session.get(table, key)
         if known is None:
             response = await run()
@@ -88,7 +92,34 @@ class Idempotency:
         return Response(known.body, known.status, known.headers)
 
 
-# Not the class itself: FastAPI calls a dependency that is no coroutine in a thread.
+async def _content_of(request: Request) -> bytes:
+    """Return the body of a request, or the fields of a form, whose body was read before.
+
+    The same form may have another body when it is repeated: the boundary is random.
+    """
+    try:
+        return await request.body()
+    except RuntimeError:  # The stream was consumed.
+        if not request.headers.get("content-type", "").lower().startswith(FORMS):
+            raise
+    form = await request.form()
+    fields = [
+        (name, value if isinstance(value, str) else await _content_of_file(value))
+        for name, value in form.multi_items()
+    ]
+    return json.dumps(fields).encode()
+
+
+async def _content_of_file(file: UploadFile) -> list[str | None]:
+    digest = sha256()
+    await file.seek(0)
+    while part := await file.read(65_536):
+        digest.update(part)
+    await file.seek(0)
+    return [file.filename, file.content_type, digest.hexdigest()]
+
+
+# Not the class itself: FastAPI calls what is not a coroutine function in a thread.
 async def _idempotency(
     request: Request,
     session: SessionDep,

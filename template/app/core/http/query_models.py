@@ -9,7 +9,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-# FastAPI 0.165 remembers the fields of as many models. With one more it makes them anew
+# FastAPI 0.165 remembers the fields of as many models. With one more it makes them again
 # for each request, and its OpenAPI document fails with a KeyError.
 MAX_PARAMETER_MODELS = 128
 

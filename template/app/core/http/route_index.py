@@ -1,6 +1,6 @@
 """Finds the routes of a request by the beginning of its path."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from itertools import chain, takewhile
 from operator import itemgetter
@@ -39,11 +39,27 @@ def methods_of(scope: Scope) -> set[str]:
     }
 
 
+class Lists:
+    """The lists of routes of some routers, which get longer when a route is added."""
+
+    def __init__(self, lists: Iterable[list[BaseRoute]]) -> None:
+        self._lists = list(lists)
+        self._length = self._count()
+
+    def have_grown(self) -> bool:
+        """Return whether a route was added since these lists were read."""
+        return self._count() != self._length
+
+    def _count(self) -> int:
+        return sum(map(len, self._lists))
+
+
 class Routes(NamedTuple):
     """The routes of all paths with one beginning: the `plain` ones, which come first."""
 
     router: APIRouter
     plain: list[_EffectiveRouteContext]
+    lists: Lists
 
 
 class RouteIndex:
@@ -53,28 +69,29 @@ class RouteIndex:
     features in half a millisecond. It tries them once for each router around them, and once
     more to find the route. The private names of FastAPI and Starlette are held by
     `tests/core/test_routing.py`.
+
+    A route that is added between two requests is found too, unless another feature already
+    responds to its path: only a request that no plain route takes looks at all the routers.
     """
 
     def __init__(self, router: APIRouter) -> None:
         self._router = router
-        # The lists of routes of all routers. A route that is added later makes one of them
-        # longer.
-        self._lists: list[list[BaseRoute]] = []
-        self._length = -1
         self._routes: dict[str, Routes] = {}
+        self._lists = Lists([])
         self._depth = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._router.app(scope, receive, send)
             return
-        if sum(map(len, self._lists)) != self._length:
+        path = get_route_path(scope)
+        if not self._routes or (routes := self._find(path)).lists.have_grown():
             self._build()
-        router, plain = self._find(get_route_path(scope))
-        scope[ROUTES] = router.routes
+            routes = self._find(path)
+        scope[ROUTES] = routes.router.routes
         # Makes the URLs of all routes.
         scope.setdefault("router", self._router)
-        for route in plain:
+        for route in routes.plain:
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)
@@ -83,7 +100,11 @@ class RouteIndex:
                 scope["route"] = route.original_route
                 await route.original_route.handle(scope, receive, send)
                 return
-        await router.app(scope, receive, send)
+        if self._lists.have_grown():
+            self._build()
+            routes = self._find(path)
+            scope[ROUTES] = routes.router.routes
+        await routes.router.app(scope, receive, send)
 
     def _find(self, path: str) -> Routes:
         """Return the routes that a path can match."""
@@ -94,7 +115,12 @@ class RouteIndex:
         return self._routes[path]
 
     def _build(self) -> None:
-        self._lists = list(_lists_of(self._router))
+        lists = list(_lists_of(self._router))
+        outer = [
+            routes
+            for routes in lists
+            if any(isinstance(route, _IncludedRouter) for route in routes)
+        ]
         parts = chain.from_iterable(map(self._take_apart, self._router.routes))
         by_prefix: dict[str, list[tuple[int, BaseRoute]]] = {"": []}
         for part in enumerate(parts):
@@ -106,9 +132,10 @@ class RouteIndex:
             ordered = sorted(chain.from_iterable(found), key=itemgetter(0))
             router = copy(self._router)
             router.routes = [route for _, route in ordered]
-            self._routes[prefix] = Routes(router, list(_plain_routes(router)))
+            watched = Lists(chain(outer, _lists_of(router)))
+            self._routes[prefix] = Routes(router, list(_plain_routes(router)), watched)
         self._depth = max(prefix.count("/") for prefix in by_prefix)
-        self._length = sum(map(len, self._lists))
+        self._lists = Lists(lists)
 
     def _take_apart(self, route: BaseRoute) -> Iterator[BaseRoute]:
         """Yield what a router includes, each as a route of its own."""

@@ -1,11 +1,12 @@
 """How the OpenAPI document describes the access tokens and their permissions."""
 
-from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.models import HTTPBearer
+
+from app.core.http.openapi import extend_document
 
 SCHEME_NAME = "token"
 # Not OpenID Connect: the URLs of an issuer would differ between deployments.
@@ -14,28 +15,24 @@ SCHEME = HTTPBearer(bearerFormat="JWT")
 
 def document_permissions(app: FastAPI) -> None:
     """Document the scheme of the tokens, and for each operation all it requires at once."""
-    generate = app.openapi
+    extend_document(app, _describe)
 
-    @cache
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        protected = [
-            operation
-            for path in document["paths"].values()
-            for operation in path.values()
-            if any(SCHEME_NAME in each for each in operation.get("security", ()))
-        ]
-        for operation in protected:
-            operation["security"] = _together(operation["security"])
-        if protected:
-            components = document.setdefault("components", {})
-            schemes = components.setdefault("securitySchemes", {})
-            schemes[SCHEME_NAME] = jsonable_encoder(
-                SCHEME, by_alias=True, exclude_none=True
-            )
-        return document
 
-    app.openapi = openapi
+def _describe(document: dict[str, Any]) -> None:
+    protected = [
+        operation
+        for path in document["paths"].values()
+        for operation in path.values()
+        if any(SCHEME_NAME in each for each in operation.get("security", ()))
+    ]
+    for operation in protected:
+        operation["security"] = _together(operation["security"])
+    if protected:
+        components = document.setdefault("components", {})
+        schemes = components.setdefault("securitySchemes", {})
+        schemes[SCHEME_NAME] = jsonable_encoder(
+            SCHEME, by_alias=True, exclude_none=True
+        )
 
 
 def _together(security: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:

@@ -25,7 +25,7 @@ async def run_websocket(
     """Run a WebSocket until it is closed, without a deadline, and log how it ended.
 
     An unhandled error is a 500 before the handshake, and a close with the code 1011
-    after it. A client that leaves is no error.
+    after it. A client that leaves is not an error.
     """
     start = perf_counter()
     socket = Socket(scope, receive, send)

@@ -13,7 +13,7 @@ from jwt import PyJWK, PyJWTError
 
 FRESH_SECONDS = 600  # Then they are fetched again, while the known ones stay in use.
 STALE_SECONDS = 86_400  # How long they stay in use while the issuer does not respond.
-# Tokens with unknown keys cause one attempt per pause at the most, after two in a row: a
+# Tokens with unknown keys cause at most one attempt per pause, after two in a row: a
 # key that appears right after an attempt is found at once.
 PAUSE_SECONDS = 10
 FETCH_SECONDS = 4  # For one attempt: the metadata and the keys.

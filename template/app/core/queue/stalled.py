@@ -15,8 +15,8 @@ from app.core.database import engine
 from app.core.jobs import declared
 from app.core.queue.tasks import free_queueing_lock
 
-# A worker reports three times in this time that it lives. One that did not is dead, and
-# others run its jobs again: within 45 seconds, with the pauses here and in `work`.
+# A worker reports three times within this time that it is alive. One that did not is dead,
+# and others run its jobs again: within 45 seconds, with the pauses here and in `work`.
 STALLED_SECONDS = 30
 RESCUE_SECONDS = 5
 
@@ -32,7 +32,7 @@ async def rescue_jobs(queue: App) -> None:
     while task is not None and not task.cancelling():
         await asyncio.sleep(RESCUE_SECONDS)
         # Without a connection from the pool, for example while jobs hold them all, the next
-        # look will do: an error here would interrupt the jobs of this worker.
+        # attempt will do: an error here would interrupt the jobs of this worker.
         with suppress(PoolTimeoutError):
             async with engine.begin() as connection:
                 # One worker at a time: another's list may name a job that runs again.
@@ -44,7 +44,7 @@ async def _rescue_stalled_jobs(queue: App) -> None:
     for stalled in await queue.job_manager.get_stalled_jobs(
         seconds_since_heartbeat=STALLED_SECONDS
     ):
-        # One of another release is left to that, which knows how often to try.
+        # A job of another release is left to that release, which knows its attempts.
         if job := declared.get(stalled.task_name):
             try:
                 await _rescue(queue, stalled, job.attempts)

@@ -89,8 +89,8 @@ def _runs(job: Job[...]) -> Callable[..., Any]:
 def _report_end(job: StoredJob, task: asyncio.Task[None]) -> None:
     """Log that others have ended a job, such as one of a worker that seemed to be dead.
 
-    The task fails if the end of its job cannot be stored. The library looks at no failure,
-    and asyncio would log it as one that nobody has seen.
+    The task fails if the end of its job cannot be stored. The library ignores the failure,
+    and asyncio would log it as one that was never retrieved.
     """
     error = None if task.cancelled() else task.exception()
     if error is not None and isinstance(error.__cause__, RaiseException):

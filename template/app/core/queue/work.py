@@ -101,7 +101,7 @@ async def _run_jobs(queue: App, grace: float) -> None:
 
 
 async def _stay_alive(queue: App, worker: Worker) -> None:
-    """Report that the worker lives until its last job has ended.
+    """Report that the worker is alive until its last job has ended.
 
     The library's own reports end before it waits for the last jobs, and then other workers
     would run these too (procrastinate-org/procrastinate#1585).

@@ -1,5 +1,6 @@
 """The issuer of development, and the command that prints its tokens."""
 
+import runpy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from app.core import token
 from app.core.config import settings
 from app.core.oidc import local_issuer
 from app.core.oidc.local_issuer import LocalIssuer
@@ -27,8 +27,9 @@ def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def print_token(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> str:
+    """Run the module, as in a container, which has no command of the project itself."""
     monkeypatch.setattr(sys, "argv", ["token", *words])
-    token.main()
+    runpy.run_module("app.core.token", run_name="__main__")
     return capsys.readouterr().out.removesuffix("\n")
 
 
