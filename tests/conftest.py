@@ -24,8 +24,8 @@ from tests.harness.types import Measure, Render
 # In a shell's background job, Ctrl-C is ignored, and would be by each program of a test. A
 # program does not inherit a handler, but starts with the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# Copier compiles the name of a directory anew for each file below it, thousands of times in
-# an update. In one environment, a text is always compiled to the same code.
+# Copier compiles the name of a directory again for each file below it, thousands of times in
+# an update. An environment always compiles a text to the same code.
 Environment.compile = functools.lru_cache(maxsize=2_000)(Environment.compile)
 
 

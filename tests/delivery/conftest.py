@@ -6,9 +6,9 @@ from xdist.scheduler import LoadFileScheduling
 
 
 class Distribution(LoadFileScheduling):
-    """Keeps those of a file together, which share an image or a fleet.
+    """Keeps the tests of a file together, because they share an image or a fleet.
 
-    Those of the pipelines share little, and take half of the time.
+    The tests of the pipelines share little and take half of the time: each is on its own.
     """
 
     def _split_scope(self, nodeid: str) -> str:

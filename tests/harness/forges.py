@@ -103,11 +103,14 @@ def write_test(project: Project, body: str, directory: str = "tests") -> None:
 
 
 def write_only_test(project: Project, body: str) -> None:
-    """The same, and run no other one. Deleted, those of the template would be in the report."""
+    """Write the only test that the project runs.
+
+    The tests of the template stay. An update would report each that was deleted.
+    """
     settings = project.path / "pyproject.toml"
-    text = settings.read_text()
-    assert 'testpaths = ["' in text
-    settings.write_text(text.replace('testpaths = ["tests"]', 'testpaths = ["ours"]'))
+    text = settings.read_text().replace('testpaths = ["tests"]', 'testpaths = ["ours"]')
+    assert 'testpaths = ["ours"]' in text
+    settings.write_text(text)
     write_test(project, body, "ours")
 
 
