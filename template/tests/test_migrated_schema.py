@@ -4,9 +4,10 @@ Alembic compares less: not the condition, the method or the included columns of 
 server default, generated or identity column, collation or deferrable constraint.
 """
 
+import re
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Constraint, DefaultClause, Index, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
 
@@ -54,6 +55,35 @@ WHAT_TO_DO = """
 Write a revision by hand for what Alembic does not compare, or change the model."""
 
 
+SQL = re.compile(r"\w+\(.*\)|now|today|current_\w+", re.IGNORECASE)
+
+
+def test_every_constraint_and_index_of_a_model_is_in_its_table() -> None:
+    ignored = [
+        f"{model.__name__}.{name}"
+        for mapper in models.Base.registry.mappers
+        for model in mapper.class_.__mro__
+        for name, value in vars(model).items()
+        if isinstance(value, Constraint | Index)
+        and not any(value in _parts(table) for table in mapper.tables)
+    ]
+
+    assert not ignored, f"Move into __table_args__, or nothing creates: {ignored}"
+
+
+def test_no_server_default_is_sql_in_quotes() -> None:
+    quoted = [
+        f"{column} = {column.server_default.arg!r}"
+        for table in models.Base.metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.server_default, DefaultClause)
+        and isinstance(column.server_default.arg, str)
+        and SQL.fullmatch(column.server_default.arg)
+    ]
+
+    assert not quoted, f'Write text("…"): a string, even "now()", is constant: {quoted}'
+
+
 async def test_the_migrations_build_what_the_models_describe(
     connection: AsyncConnection,
 ) -> None:
@@ -61,6 +91,10 @@ async def test_the_migrations_build_what_the_models_describe(
 
     problem = ["These differ from the models:", *differences, WHAT_TO_DO]
     assert not differences, "\n".join(problem)
+
+
+def _parts(table: object) -> set[Constraint | Index]:
+    return {*table.constraints, *table.indexes} if isinstance(table, Table) else set()
 
 
 def _differences(connection: Connection) -> Iterator[str]:

@@ -97,7 +97,7 @@ QUERIES += [
     f"name={'x' * 101}",
 ]
 HEADERS = [
-    *({"If-Match": value} for value in ("", "1", '"1', 'W/"1"', "*,", "x" * 9000)),
+    *({"If-Match": value} for value in ("", "1", '"1', 'W/"999"', "*,", "x" * 9000)),
     *({"Idempotency-Key": value} for value in ("", "a b", "x" * 256, "\xfc")),
 ]
 PATHS = [

@@ -21,6 +21,7 @@ CHANGED = {
     "ALLOWED_HOSTS": "localhost",
     "CORS_ORIGINS": "https://example.com",
     "MAX_BODY_BYTES": "100",
+    "KEEP_ALIVE_SECONDS": "1",
     "REQUEST_TIMEOUT": "0.2",
     "DRAIN_SECONDS": "3",
     "SHUTDOWN_SECONDS": "1",

@@ -1,7 +1,8 @@
 """Types that are as strict as their JSON Schema, and as what PostgreSQL stores."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import (
@@ -28,7 +29,7 @@ def _written(pattern: str, form: str) -> BeforeValidator:
     written = re.compile(pattern, re.ASCII)
 
     def check(value: object) -> object:
-        if isinstance(value, date | timedelta):
+        if isinstance(value, date | time | timedelta):
             return value
         if isinstance(value, str) and written.match(value):
             return value
@@ -52,6 +53,11 @@ Day = Annotated[
     Field(gt=date.min, lt=date.max),
     _written(r"\d{4}-\d\d-\d\d$", "2026-01-31"),
 ]
+# For a column of the type time. The driver would drop an offset such as +02:00.
+TimeOfDay = Annotated[time, _written(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?$", "12:30:00")]
+# For a column of the type numeric, or a sum of bigint, which is one too. The driver reads
+# 10000 as Decimal("1E+4"), and Pydantic writes that, or a small fraction, as it is.
+PlainDecimal = Annotated[Decimal, PlainSerializer("{:f}".format, str, "json")]
 # In a JSON body; everywhere else a number is text.
 Number = Annotated[float, Field(allow_inf_nan=False), JSON_NUMBER]
 

@@ -35,6 +35,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
+        timeout_keep_alive=settings.KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.SHUTDOWN_SECONDS,
     )
     Server(config, settings).run()

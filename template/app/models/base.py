@@ -4,8 +4,9 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, func
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Table, event, func
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.schema import ColumnElementColumnDefault
 from uuid_utils.compat import uuid7
 
 
@@ -52,12 +53,18 @@ class TimestampMixin(CreatedAtMixin):
     )
 
 
+def _count_updates(version: Column[int], _: Table) -> None:
+    # SQLAlchemy itself counts changes of objects only. If an `update(…)` left the version
+    # alone, a client would get a 304, and could overwrite what it has never seen.
+    version.onupdate = ColumnElementColumnDefault(version + 1, for_update=True)
+
+
 class VersionMixin(TimestampMixin):
     """The times, and a `version` that every UPDATE increments.
 
     An UPDATE or DELETE of a version that is no longer current raises StaleDataError: of
     two concurrent changes, the second is a 412. `app.core.http.etags` shows the version to
-    clients.
+    clients. In `on_conflict_do_update`, increment it in `set_`: SQLAlchemy does not.
     """
 
     version: Mapped[int] = mapped_column(sort_order=99)
@@ -66,3 +73,5 @@ class VersionMixin(TimestampMixin):
         **TimestampMixin.__mapper_args__,
         "version_id_col": version,
     }
+
+    event.listen(version.column, "after_parent_attach", _count_updates, propagate=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 
 import anyio
 import pytest
@@ -21,6 +22,7 @@ from tests.live_server import live_server
 ONE = CompiledRead(select(literal(1).label("one")), dict[str, int])
 
 app = FastAPI()
+tenant: ContextVar[str | None] = ContextVar("tenant", default=None)
 
 
 @app.get("/endless")
@@ -41,6 +43,14 @@ async def use_the_database(session: SessionDep) -> bool:
 @app.get("/reader")
 async def use_the_reader(reader: ReaderDep) -> None:
     await reader.all(ONE)
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+async def test_a_test_sees_no_context_variable_that_another_has_set(name: str) -> None:
+    before = tenant.get()
+    tenant.set(name)
+
+    assert (before, tenant.get()) == (None, name)
 
 
 async def test_a_live_client_reads_a_stream_that_has_no_end(

@@ -1,17 +1,20 @@
 """The sessions of a request, and what becomes of its changes."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, date, datetime
 
 import pytest
 from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
-from sqlalchemy import UniqueConstraint, insert, select
+from sqlalchemy import DateTime, UniqueConstraint, insert, literal, select, text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from app.core.application import set_up
-from app.core.database import ReadSessionDep, SessionDep
+from app.core.config import settings
+from app.core.database import ReadSessionDep, SessionDep, options
+from app.core.db.engines import make_engine
 from app.models import IdentityPrimaryKeyMixin
 from tests.conftest import client_with_tables
 
@@ -123,3 +126,26 @@ async def test_a_session_cannot_be_used_after_its_request(client: AsyncClient) -
 
     with pytest.raises(InvalidRequestError, match="closed"):
         await kept.pop().scalars(select(Number.value))
+
+
+async def test_a_day_begins_at_midnight_utc_whatever_the_time_zone_of_the_server() -> (
+    None
+):
+    engine = make_engine(settings.DATABASE_URL, options)
+    name = engine.dialect.identifier_preparer.quote(str(settings.DATABASE_URL.database))
+    midnight = literal(datetime(2026, 1, 31, tzinfo=UTC), DateTime(timezone=True))
+
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(f"ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'")
+        )
+    await engine.dispose()
+    try:
+        async with engine.begin() as connection:
+            begins = await connection.scalar(select(midnight == date(2026, 1, 31)))
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"ALTER DATABASE {name} RESET timezone"))
+        await engine.dispose()
+
+    assert begins is True

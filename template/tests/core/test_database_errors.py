@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated, Any
 
+import asyncpg
 import pytest
 from fastapi import Body, FastAPI, Header, Request
 from httpx2 import AsyncClient
@@ -27,7 +28,11 @@ from app.core.database import (
 )
 from app.core.db.compiled_reads import CompiledRead, Reader
 from app.core.db.engines import make_engine
-from app.core.db.failures import DatabaseUnavailableError, is_connection_lost
+from app.core.db.failures import (
+    DatabaseUnavailableError,
+    conflicting_fields,
+    is_connection_lost,
+)
 from app.core.http import database_failures
 from tests.conftest import client_of
 
@@ -321,6 +326,24 @@ async def test_a_read_that_receives_its_body_is_retried_with_it(
     response = await client.request("GET", "/killed-once-with-body", json="body")
 
     assert (response.status_code, response.json()) == (200, "body")
+
+
+@pytest.mark.parametrize(
+    ("detail", "fields"),
+    [
+        ("Key (name)=(x) already exists.", ["name"]),
+        ("Schlüssel »(name, place)=(x, y)« existiert bereits.", ["name", "place"]),
+        ("La clé « (name)=(x) » existe déjà.", ["name"]),
+        ("Key (lower(name))=(x (a)=(b)) already exists.", []),
+        (None, []),
+    ],
+)
+def test_a_conflict_names_its_fields_whatever_language_the_server_speaks(
+    detail: str | None, fields: list[str]
+) -> None:
+    error = asyncpg.PostgresError.new({"C": "23505", "D": detail})
+
+    assert conflicting_fields(error) == fields
 
 
 async def test_a_statement_that_takes_too_long_is_not_retried(

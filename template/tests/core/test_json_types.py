@@ -8,14 +8,21 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Date, DateTime, Float, Interval, select, text
+from sqlalchemy import Date, DateTime, Float, Interval, Numeric, Time, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.application import set_up
 from app.core.database import ReaderDep, ReadSessionDep, SessionDep, engine
 from app.core.db.compiled_reads import CompiledRead
-from app.core.json_types import Day, Duration, Number, Timestamp
+from app.core.json_types import (
+    Day,
+    Duration,
+    Number,
+    PlainDecimal,
+    TimeOfDay,
+    Timestamp,
+)
 from tests.conftest import client_with_tables
 
 
@@ -31,6 +38,8 @@ class Reading(Base):
     measured_on: Mapped[Any] = mapped_column(Date)
     celsius: Mapped[Any] = mapped_column(Float)
     lasted: Mapped[Any] = mapped_column(Interval)
+    due_at: Mapped[Any] = mapped_column(Time)
+    share: Mapped[Any] = mapped_column(Numeric)
 
 
 class ReadingSchema(BaseModel):
@@ -40,6 +49,8 @@ class ReadingSchema(BaseModel):
     measured_on: Day
     celsius: Number
     lasted: Duration
+    due_at: TimeOfDay
+    share: PlainDecimal
 
 
 ALL = CompiledRead(select(Reading), ReadingSchema)
@@ -71,6 +82,8 @@ VALID = {
     "measured_on": "2026-01-31",
     "celsius": 1.5,
     "lasted": "P0DT12H30M0S",
+    "due_at": "12:30:00",
+    "share": "0.5",
 }
 
 
@@ -93,6 +106,9 @@ async def client() -> AsyncGenerator[AsyncClient]:
         {"lasted": "P400DT0H0M0S"},
         {"lasted": "P0DT0H0M0.000001S"},
         {"lasted": "P10675199DT23H59M59.9S"},
+        {"due_at": "23:59:59.999999"},
+        {"share": "10000"},
+        {"share": "-0.000000001"},
     ],
 )
 async def test_accepted_values_are_stored_and_read_back(
@@ -140,6 +156,13 @@ async def test_accepted_values_are_stored_and_read_back(
         ("lasted", '"PT0.0000001S"'),
         ("lasted", '"P9999999999D"'),
         ("lasted", "90"),
+        ("due_at", '"12:30:00+02:00"'),
+        ("due_at", '"12:30Z"'),
+        ("due_at", '"24:00"'),
+        ("due_at", '"12:30:00.0000001"'),
+        ("due_at", "45000"),
+        ("share", '"NaN"'),
+        ("share", '"Infinity"'),
     ],
 )
 async def test_values_that_would_change_in_storage_are_refused(
@@ -168,6 +191,8 @@ async def test_values_that_would_change_in_storage_are_refused(
         ("celsius", "-infinity"),
         ("lasted", "-1 day"),
         ("lasted", "4000000 years"),
+        ("due_at", "24:00"),
+        ("share", "NaN"),
     ],
 )
 async def test_a_stored_value_that_json_cannot_hold_is_an_error_that_names_its_column(
@@ -192,14 +217,18 @@ async def _store(connection: AsyncConnection, column: str, value: str) -> None:
 
 
 def test_the_openapi_document_names_the_usual_formats() -> None:
-    properties = app.openapi()["components"]["schemas"]["ReadingSchema"]["properties"]
+    schemas = app.openapi()["components"]["schemas"]
+    properties = schemas["ReadingSchema-Output"]["properties"]
 
     assert {name: schema["type"] for name, schema in properties.items()} == {
         "measured_at": "string",
         "measured_on": "string",
         "celsius": "number",
         "lasted": "string",
+        "due_at": "string",
+        "share": "string",
     }
     assert properties["measured_at"]["format"] == "date-time"
     assert properties["measured_on"]["format"] == "date"
     assert properties["lasted"]["format"] == "duration"
+    assert properties["due_at"]["format"] == "time"

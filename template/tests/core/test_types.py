@@ -1,4 +1,4 @@
-"""Columns that have only an annotation."""
+"""What columns store: those that have only an annotation, and decimals in statements."""
 
 import enum
 import uuid
@@ -7,12 +7,29 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import DateTime, MetaData, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    bindparam,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import CompileError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateTable
 
 from app.core.database import Base as ServiceBase
+from app.core.database import engine, reader
+from app.core.db.compiled_reads import CompiledRead
 from app.core.db.types import check_enums
 from app.models import IdentityPrimaryKeyMixin
 
@@ -50,6 +67,13 @@ class Thing(IdentityPrimaryKeyMixin, Base):
     tags: Mapped[list[str] | None]
     numbers: Mapped[list[int] | None]
     owners: Mapped[list[uuid.UUID] | None]
+
+
+class Product(IdentityPrimaryKeyMixin, Base):
+    __tablename__ = "test_product"
+
+    price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    former_prices: Mapped[list[Decimal]] = mapped_column(ARRAY(Numeric(10, 2)))
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +171,60 @@ async def test_a_change_in_place_is_saved(session: AsyncSession) -> None:
     await stored(session, thing)
 
     assert (thing.document, thing.steps, thing.tags) == ({"a": 1}, [{"b": 2}], [])
+
+
+@pytest.fixture
+async def product(session: AsyncSession) -> Product:
+    product = Product(price=Decimal(100), former_prices=[Decimal(90)])
+    session.add(product)
+    await session.flush()
+    return product
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        (Product.price * Decimal("1.055"), Decimal("105.5")),
+        (Product.price == Decimal("100.004"), False),
+        (Product.price.in_([Decimal("100.004")]), False),
+        (Product.price.between(Decimal("100.004"), Decimal("100.005")), False),
+        (Product.former_prices.contains([Decimal("90.004")]), False),
+    ],
+)
+async def test_a_decimal_in_a_statement_keeps_more_places_than_the_column_has(
+    session: AsyncSession, product: Product, expression: ColumnElement[Any], value: Any
+) -> None:
+    assert await session.scalar(select(expression)) == value
+
+
+async def test_a_price_is_raised_by_a_rate_with_all_its_places(
+    session: AsyncSession, product: Product
+) -> None:
+    raised = update(Product).values(price=Product.price * Decimal("1.055"))
+    await session.execute(raised)
+
+    await session.refresh(product)
+    assert product.price == Decimal("105.50")
+
+
+async def test_a_decimal_of_a_compiled_read_keeps_more_places_than_the_column_has(
+    session: AsyncSession, product: Product
+) -> None:
+    raised = (Product.price * bindparam("rate", type_=Numeric(10, 2))).label("raised")
+    read = CompiledRead(select(raised), dict[str, Any])
+
+    rows = await reader.all(read, rate=Decimal("1.055"))
+
+    assert rows == [{"raised": Decimal("105.5")}]
+
+
+def test_a_colon_that_begins_a_parameter_in_the_sql_of_a_table_is_refused() -> None:
+    def sql_of_a_table(check: str) -> str:
+        table = Table(
+            "test_colon", MetaData(), Column("name", Text), CheckConstraint(check)
+        )
+        return str(CreateTable(table).compile(dialect=engine.dialect))
+
+    with pytest.raises(CompileError, match="':none'.*backslash"):
+        sql_of_a_table("name <> ':none'")
+    assert "name <> ':none'" in sql_of_a_table(r"name <> '\:none'")

@@ -77,6 +77,22 @@ async def test_postgresql_counts_the_rows_of_an_append_only_table(
     ]
 
 
+async def test_an_update_of_many_rows_increments_their_versions(
+    session: AsyncSession,
+) -> None:
+    session.add_all([Document(text="a"), Document(text="b"), AuditEntry(text="a")])
+    await session.flush()
+    # Of two tables, each of which could have a version.
+    changed = update(Document).where(Document.text == AuditEntry.text).values(text="c")
+
+    await session.execute(update(Document).values(text=Document.text))
+    returned = await session.execute(changed.returning(Document.version))
+
+    assert returned.all() == [(3,)]
+    versions = select(Document.version).order_by(Document.id)
+    assert (await session.scalars(versions)).all() == [3, 2]
+
+
 @pytest.mark.parametrize("delete", [False, True])
 async def test_a_row_that_changed_since_it_was_read_is_not_overwritten(
     session: AsyncSession, delete: bool

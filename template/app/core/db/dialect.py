@@ -1,18 +1,51 @@
 """What SQLAlchemy's dialect does around a statement, for statements that run without it."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import TypeDecorator
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy import BindParameter, TypeDecorator
+from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, dialect
+from sqlalchemy.exc import CompileError, DBAPIError, InvalidRequestError
 from sqlalchemy.types import TypeEngine
 
 from app.core.db.types import to_json
 
+PRECISION = re.compile(r"(?<=::NUMERIC)\(\d+, \d+\)")
+
+
+class ExactCompiler(PGCompiler_asyncpg):
+    """Compiles without two changes of values that SQLAlchemy makes in silence."""
+
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
+        """Let a decimal have more places than the column that it meets.
+
+        Of a Numeric(10, 2), `price * Decimal("1.055")` would be a product with 1.06, and
+        `price == Decimal("0.996")` would find a price of 1.
+        """
+        return PRECISION.sub("", super().render_bind_cast(type_, dbapi_type, sqltext))
+
+    def render_literal_bindparam(
+        self, bindparam: BindParameter[Any], *args: Any, **options: Any
+    ) -> str:
+        """Refuse a colon that begins a parameter in a text of a table, even in quotes.
+
+        SQLAlchemy would write NULL there: for the CHECK constraint "name <> ':none'", it
+        would be "name <> 'NULL'".
+        """
+        rendered = super().render_literal_bindparam(bindparam, *args, **options)
+        if bindparam.required and rendered == "NULL":
+            raise CompileError(
+                f"The text ':{bindparam.key}' in the SQL of a table begins a parameter: "
+                "write a backslash before the colon, which is '\\\\:' in Python."
+            )
+        return rendered
+
+
 DBAPI: Any = dialect.import_dbapi()
 DIALECT = dialect(dbapi=DBAPI, json_serializer=to_json)
+DIALECT.statement_compiler = ExactCompiler
 # An OID of PostgreSQL for each Python type that asyncpg makes of a number.
 NUMBER_OIDS = {float: 701, Decimal: 1700, int: 20}
 

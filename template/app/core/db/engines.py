@@ -7,11 +7,16 @@ import asyncpg
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.core.db.dialect import ExactCompiler
 from app.core.db.failures import connect, type_failures
 from app.core.db.pool import FairPool, replace_dead_connections
 from app.core.db.replica import ReplicaFallback
 from app.core.db.slow_statements import log_slow_statements
 from app.core.db.types import to_json
+
+# In `created_at >= day` and `date_trunc`, a day begins at midnight in this time zone. A
+# server or a role may have another one.
+UTC = {"timezone": "UTC"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +44,13 @@ class EngineOptions:
         }
         if pgbouncer:
             # In transaction mode the next statement may reach another server connection:
-            # no prepared statement is kept, and timeouts come from ALTER ROLE.
+            # no prepared statement is kept, and timeouts come from ALTER ROLE. PgBouncer
+            # takes the time zone along.
             return {
                 **always,
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
+                "server_settings": UTC,
             }
         statement_timeout = int(self.statement_timeout * 1000)
         return {
@@ -51,6 +58,7 @@ class EngineOptions:
             # Later than the server's own timeout, for a server that stopped responding.
             "command_timeout": self.statement_timeout + 1,
             "server_settings": {
+                **UTC,
                 "application_name": self.application_name,
                 # A query whose client has disconnected ends too, within a second.
                 "client_connection_check_interval": "1000",
@@ -112,6 +120,7 @@ def _make_engine(
         connect_args=connect_args,
         json_serializer=to_json,
     )
+    engine.dialect.statement_compiler = ExactCompiler
     replace_dead_connections(engine)
     log_slow_statements(engine, options.slow_statement)
     type_failures(engine)

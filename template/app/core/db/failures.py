@@ -174,7 +174,8 @@ def _mistyped(error: BaseException) -> bool:
 
 def conflicting_fields(error: BaseException) -> list[str]:
     """Return the columns of the violated constraint."""
-    # PostgreSQL names the columns, and then the values: "Key (name)=(x) already exists."
+    # PostgreSQL names the columns, and then the values: "Key (name)=(x) already exists.",
+    # or "Schlüssel »(name)=(x)« existiert bereits." where lc_messages is German.
     detail = getattr(driver_error(error), "detail", None) or ""
-    key = re.match(r"Key \((\w+(?:, \w+)*)\)=", detail)
+    key = re.match(r"[^(]*\((\w+(?:, \w+)*)\)=", detail)
     return key[1].split(", ") if key else []

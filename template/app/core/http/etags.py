@@ -33,10 +33,15 @@ def etag(version: int) -> str:
 
 
 class Versions(Container[int]):
-    """The versions in a header: by strong comparison, so weak tags never match."""
+    """The versions in a header, by weak comparison.
+
+    RFC 9110 asks for the strong one in If-Match. But a proxy that compresses a response,
+    such as nginx, makes its tag weak, and its client could then never change the row.
+    Since a tag is the version of the row, a weak one is as good.
+    """
 
     def __init__(self, header: str) -> None:
-        self._tags = {tag.strip() for tag in header.split(",")}
+        self._tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
 
     def __contains__(self, version: object) -> bool:
         return self.include(f'"{version}"')
@@ -69,8 +74,8 @@ IfNoneMatch = Annotated[
 
 
 def not_modified(if_none_match: str | None, version: int) -> bool:
-    """Return whether the client already has this version, by weak comparison."""
-    return if_none_match is not None and version in _known(if_none_match)
+    """Return whether the client already has this version."""
+    return if_none_match is not None and version in Versions(if_none_match)
 
 
 def repeats_known_version(scope: Scope, start: Message) -> bool:
@@ -80,7 +85,7 @@ def repeats_known_version(scope: Scope, start: Message) -> bool:
     known = dict(scope["headers"]).get(b"if-none-match")
     if known is None:
         return False
-    versions, tag = _known(known.decode("latin-1")), Headers(scope=start).get("etag")
+    versions, tag = Versions(known.decode("latin-1")), Headers(scope=start).get("etag")
     return tag is not None and versions.include(tag.removeprefix("W/"))
 
 
@@ -88,7 +93,3 @@ def without_body(start: Message) -> Message:
     """Return the start of the 304 that replaces a response."""
     headers = [header for header in start["headers"] if header[0] not in OF_BODY]
     return {**start, "status": HTTPStatus.NOT_MODIFIED, "headers": headers}
-
-
-def _known(if_none_match: str) -> Versions:
-    return Versions(if_none_match.replace("W/", ""))
