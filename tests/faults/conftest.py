@@ -37,8 +37,3 @@ def client(service: Service, postgres: Postgres) -> httpx2.Client:
     """A client of the service, with empty tables."""
     postgres.empty()
     return service.client
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest tests, for whose end one process would wait alone."""
-    items.sort(key=lambda item: item.path.name != "test_schema_changes.py")
