@@ -37,10 +37,9 @@ smoke: .demo
 test: $(UV)
 	$(UV) run --quiet pytest -n 3 --dist worksteal --durations=10 tests/update tests/service tests/copy
 
-# Tests how a rendered service handles failures of its clients and of PostgreSQL. A process
-# that is done takes tests from the other one, whose files can be long.
+# Tests how a rendered service handles failures of its clients and of PostgreSQL.
 test-faults: $(UV)
-	$(UV) run --quiet pytest -n 2 --dist worksteal --durations=10 tests/faults
+	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/faults
 
 # Builds and runs the image without Docker or a registry, and runs a fleet of services. If
 # these programs are missing, it needs permission to install Debian packages. A third process
