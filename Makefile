@@ -42,11 +42,12 @@ test-faults: $(UV)
 	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/faults
 
 # Builds and runs the image without Docker or a registry, and runs a fleet of services. If
-# these programs are missing, it needs permission to install Debian packages.
+# these programs are missing, it needs permission to install Debian packages. A third process
+# works while the others wait for a fleet.
 test-delivery: $(UV)
 	dpkg --status $(PROGRAMS) > /dev/null 2>&1 || { apt-get update -qq && \
 	    apt-get install -qq -y --no-install-recommends $(PROGRAMS); }
-	$(UV) run --quiet pytest -n 2 --dist loadfile --durations=10 tests/delivery
+	$(UV) run --quiet pytest -n 3 --durations=10 tests/delivery
 
 format: $(UV)
 	$(UV) run ruff check --fix

@@ -1,6 +1,7 @@
 """Projects rendered from the working tree, once for each combination of answers."""
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment
 from pytest_copie.plugin import Copie
 
 from tests.harness.answers import DEFAULTS
@@ -22,6 +24,9 @@ from tests.harness.types import Measure, Render
 # In a shell's background job, Ctrl-C is ignored, and would be by each program of a test. A
 # program does not inherit a handler, but starts with the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Copier compiles the name of a directory again for each file below it, thousands of times in
+# an update. An environment always compiles a text to the same code.
+Environment.compile = functools.lru_cache(maxsize=2_000)(Environment.compile)
 
 
 @pytest.fixture(scope="session")

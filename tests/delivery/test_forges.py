@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.forges import Forge, GitHub, GitLab, Job, write_test
+from tests.harness.forges import Forge, GitHub, GitLab, Job, write_only_test, write_test
 from tests.harness.history import TOMORROW, WORKING_TREE
 from tests.harness.history import start as begin
 from tests.harness.pages import HOW_TO, blocks, section
@@ -191,8 +191,7 @@ def test_the_weekly_update_is_green_only_if_nobody_has_to_act(
 ) -> None:
     ci = make.__name__.lower()
     project = begin(history, tmp_path / "project", WORKING_TREE, ci=ci)
-    shutil.rmtree(project.path / "tests")
-    write_test(project, "assert True")
+    write_only_test(project, "assert True")
     project.run("uv", "lock", "--quiet")
     forge = make(project)
     start = change(forge, "Begin")
@@ -210,7 +209,7 @@ def test_the_weekly_update_is_green_only_if_nobody_has_to_act(
 
     forge.forget(BRANCH)
     project.git("checkout", "--quiet", "--detach", start)
-    write_test(
+    write_only_test(
         project, 'assert not __import__("os").path.exists("app/core/tomorrow.py")'
     )
     change(forge, "Refuse tomorrow")
@@ -236,8 +235,7 @@ def test_a_service_of_a_larger_repository_is_updated_on_a_branch_of_its_own(
     ci = make.__name__.lower()
     for service in services:
         project = begin(history, repository.path / service, WORKING_TREE, ci=ci)
-        shutil.rmtree(project.path / "tests")
-        write_test(project, "assert True")
+        write_only_test(project, "assert True")
     text = section(HOW_TO, "Let a pipeline propose updates")
     workflow, pipeline = blocks(text, "yaml")[-2:]
     path = {"github": ".github/workflows/update.yml", "gitlab": ".gitlab-ci.yml"}[ci]

@@ -95,11 +95,23 @@ def publish(project: Project) -> Path:
     return origin
 
 
-def write_test(project: Project, body: str) -> None:
+def write_test(project: Project, body: str, directory: str = "tests") -> None:
     """Write a test of the team's with this statement, instead of the one from before."""
-    path = project.path / "tests" / "test_ours.py"
+    path = project.path / directory / "test_ours.py"
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"def test_ours() -> None:\n    {body}\n")
+
+
+def write_only_test(project: Project, body: str) -> None:
+    """Write the only test that the project runs.
+
+    The tests of the template stay. An update would report each that was deleted.
+    """
+    settings = project.path / "pyproject.toml"
+    text = settings.read_text().replace('testpaths = ["tests"]', 'testpaths = ["ours"]')
+    assert 'testpaths = ["ours"]' in text
+    settings.write_text(text)
+    write_test(project, body, "ours")
 
 
 class Forge:

@@ -6,6 +6,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import copier
+
 from tests.harness.processes import once
 from tests.harness.project import ROOT, Project
 
@@ -114,11 +116,6 @@ def change_everything(path: Path) -> None:
     )
 
 
-def copier(project: Project, *arguments: str | Path) -> str:
-    """Run Copier on a project, without trusting the template."""
-    return project.run("copier", *arguments).stdout
-
-
 def start(history: Project, path: Path, version: str, **answers: object) -> Project:
     """Return a project rendered from a version, which nobody has worked on yet."""
     arguments = {**ANSWERS, **answers}
@@ -126,11 +123,14 @@ def start(history: Project, path: Path, version: str, **answers: object) -> Proj
     rendered = Project(history.path.parent / key.replace("/", "-"))
     with once(rendered.path) as is_first:
         if is_first:
-            rendered.path.mkdir()
-            data = [f"--data={name}={value}" for name, value in arguments.items()]
-            ref = f"--vcs-ref=v{version}"
-            copy = ("copy", "--defaults", "--quiet", ref, *data, history.path, ".")
-            copier(rendered, *copy)
+            copier.run_copy(
+                str(history.path),
+                rendered.path,
+                arguments,
+                vcs_ref=f"v{version}",
+                defaults=True,
+                quiet=True,
+            )
     return rendered.copy(path)
 
 
@@ -140,9 +140,16 @@ def commit(project: Project) -> None:
     project.git("commit", "--quiet", "--allow-empty", "--message", "Work")
 
 
-def update(project: Project, version: str, *arguments: str) -> None:
-    ref = f"--vcs-ref=v{version}"
-    copier(project, "update", "--defaults", "--quiet", ref, *arguments)
+def update(project: Project, version: str, **answers: object) -> None:
+    """Update as `copier update --defaults --data` does, without trusting the template."""
+    copier.run_update(
+        project.path,
+        answers,
+        vcs_ref=f"v{version}",
+        defaults=True,
+        overwrite=True,
+        quiet=True,
+    )
 
 
 def assert_clean(project: Project) -> None:

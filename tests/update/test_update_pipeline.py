@@ -1,15 +1,14 @@
 """The pipeline that proposes the template's next version, run as a forge runs it."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.harness.forges import publish, write_test
-from tests.harness.history import TOMORROW, WORKING_TREE, copier, start
+from tests.harness.forges import publish, write_only_test
+from tests.harness.history import TOMORROW, WORKING_TREE, start
 from tests.harness.project import Project
 from tests.harness.types import Render
 
@@ -29,8 +28,7 @@ def project(history: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def quick(project: Project) -> Project:
     """The same project with a single test."""
-    shutil.rmtree(project.path / "tests")
-    write_test(project, "assert True")
+    write_only_test(project, "assert True")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Test little")
     project.git("push", "--quiet", "origin", "HEAD")
@@ -129,7 +127,9 @@ def test_a_branch_that_someone_else_pushed_is_left_alone(quick: Project) -> None
 def test_an_update_whose_tests_fail_is_proposed_as_needing_work(
     quick: Project, forge: str
 ) -> None:
-    write_test(quick, 'assert not __import__("os").path.exists("app/core/tomorrow.py")')
+    write_only_test(
+        quick, 'assert not __import__("os").path.exists("app/core/tomorrow.py")'
+    )
     quick.git("commit", "--quiet", "--all", "--message", "Refuse tomorrow")
     quick.git("push", "--quiet", "origin", "HEAD")
 
@@ -178,7 +178,7 @@ def test_a_project_that_is_up_to_date_says_so(
     history: Project,
     project: Project,
 ) -> None:
-    copier(project, "update", "--defaults", "--quiet")
+    project.run("copier", "update", "--defaults", "--quiet")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "Update")
 

@@ -119,7 +119,7 @@ def test_every_answer_can_be_changed_and_what_is_not_there_stays_away(
     commit(project)
     before = project.files()
 
-    update(project, TOMORROW, "--data=license=MIT", f"--data=example={not example}")
+    update(project, TOMORROW, license="MIT", example=not example)
 
     assert_clean(project)
     assert "MIT License" in (project.path / "LICENSE").read_text()
@@ -169,7 +169,7 @@ def test_a_pipeline_can_be_switched_on_changed_and_off_by_an_update(
         (WORKING_TREE, "gitlab"),
         (TOMORROW, "none"),
     ):
-        update(project, version, f"--data=ci={ci}")
+        update(project, version, ci=ci)
         assert_clean(project)
         commit(project)
         seen.append([github.exists(), gitlab.exists(), script.exists()])
@@ -190,7 +190,7 @@ def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
     assert not (project.path / "deploy" / "base").exists()
     commit(project)
 
-    update(project, WORKING_TREE, "--data=kubernetes=true")
+    update(project, WORKING_TREE, kubernetes=True)
     assert_clean(project)
     work.append("deploy/overlays/production/settings.env", "DB_POOL_SIZE=10\n")
     work.change("deploy/overlays/staging/kustomization.yaml", "0.1.0", "2.0.0")
@@ -203,14 +203,14 @@ def test_the_manifests_can_be_switched_on_by_an_update_and_then_are_the_team_s(
 
 
 def switch_on(
-    answer: str, installed: Render, history: Project, directory: Path
+    installed: Render, history: Project, directory: Path, **answers: object
 ) -> tuple[Project, Work]:
     """Give an edited service another answer by an update, and what its tests need."""
     project = start(history, directory / "project", VERSIONS[-3])
     work = Work(project)
     a_feature(work)
     commit(project)
-    update(project, WORKING_TREE, f"--data={answer}")
+    update(project, WORKING_TREE, **answers)
     assert_clean(project)
     assert work.lost() == []
     environment = installed(kubernetes=True, auth="oidc", jobs=True).path / ".venv"
@@ -222,7 +222,7 @@ def test_a_service_that_an_update_closes_names_each_route_to_change(
     installed: Render, history: Project, tmp_path: Path
 ) -> None:
     """The routes are the team's: the update leaves them open, and a test fails for them."""
-    project, work = switch_on("auth=oidc", installed, history, tmp_path)
+    project, work = switch_on(installed, history, tmp_path, auth="oidc")
     check = ("pytest", "-q", "tests/core/oidc/test_closed_by_default.py")
 
     failed = project.run(*check, check=False).stdout
@@ -244,7 +244,7 @@ def test_jobs_can_be_switched_on_by_an_update_that_says_what_to_run(
     installed: Render, history: Project, tmp_path: Path
 ) -> None:
     """The revisions are the team's: a command writes the one of the jobs."""
-    project, _ = switch_on("jobs=true", installed, history, tmp_path)
+    project, _ = switch_on(installed, history, tmp_path, jobs=True)
     tests = ("pytest", "-q", "tests/test_migrations.py", "tests/core/test_jobs.py")
 
     failed = project.run(*tests, check=False).stdout
@@ -263,7 +263,7 @@ def test_an_updated_service_passes_its_tests(history: Project, tmp_path: Path) -
     work = Work(project)
     a_year(work)
     commit(project)
-    update(project, WORKING_TREE, "--data=telemetry=true")
+    update(project, WORKING_TREE, telemetry=True)
 
     assert_clean(project)
     assert work.lost() == []
